@@ -1,0 +1,32 @@
+"""How many tokens a text costs, near enough for a budget and without a tokenizer."""
+
+import math
+import re
+
+TOKENS_PER_WORD = 1.33
+TOKENS_PER_LETTER_UNSPACED = 1.0  # scripts without spaces: about one token a character
+LETTERS_PER_TOKEN_LONG = 4.0  # a "word" of hundreds of characters is a URL, code or a paste
+LONG_WORD = 40  # characters
+
+# Scripts written without spaces: Chinese, Japanese, Thai, Lao, Khmer, Burmese. Korean has spaces.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of `text`: words x 1.33, rounded up.
+
+    Characters of scripts without spaces count one token each, and a word longer than 40 characters counts by its
+    letters, so that neither a Chinese chapter nor a pasted blob passes for one word.
+    """
+    unspaced = 0
+    if not text.isascii():
+        unspaced = len(_UNSPACED.findall(text))
+        if unspaced:
+            text = _UNSPACED.sub(" ", text)
+    words = text.split()
+    cost = TOKENS_PER_WORD * len(words)
+    if len(text) > LONG_WORD:
+        cost += sum(len(word) / LETTERS_PER_TOKEN_LONG - TOKENS_PER_WORD for word in words if len(word) > LONG_WORD)
+    return math.ceil(round(cost + TOKENS_PER_LETTER_UNSPACED * unspaced, 6))
