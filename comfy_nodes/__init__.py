@@ -1,0 +1,16 @@
+"""The node pack's entry point for ComfyUI (V3). Imports without ComfyUI: its API is touched only when asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from comfy_api.latest import ComfyExtension  # pyright: ignore[reportMissingImports] # ComfyUI's own module
+
+__all__ = ["comfy_entrypoint"]
+
+async def comfy_entrypoint() -> ComfyExtension:
+    """The extension ComfyUI registers: every node of the pack."""
+    from .extension import VestigeExtension
+
+    return VestigeExtension()

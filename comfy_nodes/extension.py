@@ -1,0 +1,10 @@
+"""The list of the pack's nodes. Imported only inside ComfyUI."""
+
+from comfy_api.latest import ComfyExtension, io  # pyright: ignore[reportMissingImports] # ComfyUI's own module
+
+
+class VestigeExtension(ComfyExtension):
+    """Outfit and memory nodes, ids `Vestige_*`."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return []

@@ -1,0 +1,161 @@
+"""Every error the server raises on purpose, with its HTTP status and its code.
+
+    VestigeError                      500 internal
+    ├─ InvalidRequest                 400 invalid_request      what the client sent cannot be used
+    │  ├─ InvalidId                   400 invalid_id
+    │  ├─ InvalidCard                 422 invalid_card         a character card that cannot be read
+    │  └─ TooLarge                    413 too_large
+    ├─ Unauthenticated                401 unauthenticated      no credential, or one that is wrong, used up or expired
+    ├─ Forbidden                      403 forbidden            a good credential that may not do this
+    ├─ NotFound                       404 not_found
+    ├─ Conflict                       409 conflict             the thing changed meanwhile, or exists
+    │  └─ IdempotencyMismatch         422 idempotency_mismatch the same key with another request
+    ├─ RateLimited                    429 rate_limited         details.retry_after in seconds
+    ├─ Unavailable                    503 unavailable          something the request needs does not answer
+    │  ├─ StoreUnavailable            503 store_unavailable    Redis, Chroma or the disk
+    │  └─ ShuttingDown                503 shutting_down
+    ├─ ModelError                     502 model_error          the language model did not give a usable reply
+    │  ├─ ModelUnavailable            503 model_unavailable    not reachable, overloaded, no such model
+    │  ├─ ModelTimeout                504 model_timeout
+    │  ├─ ModelRefused                502 model_refused        content filter, refusal, or nothing in it
+    │  └─ ModelMisconfigured          502 model_misconfigured  bad key, no credit, or a request of ours it rejects
+    └─ StartupError                   the process ends with this one line: settings, data folder, ports, stores
+       ├─ SettingsError
+       └─ DataFolderError
+
+A person reads `message`: one sentence that says what is wrong and what to do. A program reads
+`{"error": {"code", "message", "details"}}`.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+__all__ = [
+    "Conflict",
+    "DataFolderError",
+    "Forbidden",
+    "IdempotencyMismatch",
+    "InvalidCard",
+    "InvalidId",
+    "InvalidRequest",
+    "ModelError",
+    "ModelMisconfigured",
+    "ModelRefused",
+    "ModelTimeout",
+    "ModelUnavailable",
+    "NotFound",
+    "RateLimited",
+    "SettingsError",
+    "ShuttingDown",
+    "StartupError",
+    "StoreUnavailable",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "VestigeError",
+]
+
+
+class VestigeError(Exception):
+    """Base of every error raised on purpose.
+
+    `details` goes to programs beside the message: JSON-serialisable, never a secret, never a person's text.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, object] = details
+
+    def payload(self) -> dict[str, dict[str, object]]:
+        """The body every error has on the wire."""
+        return {"error": {"code": self.code, "message": self.message, "details": dict(self.details)}}
+
+
+class InvalidRequest(VestigeError):
+    status, code = 400, "invalid_request"
+
+
+class InvalidId(InvalidRequest):
+    code = "invalid_id"
+
+
+class InvalidCard(InvalidRequest):
+    status, code = 422, "invalid_card"
+
+
+class TooLarge(InvalidRequest):
+    status, code = 413, "too_large"
+
+
+class Unauthenticated(VestigeError):
+    status, code = 401, "unauthenticated"
+
+
+class Forbidden(VestigeError):
+    status, code = 403, "forbidden"
+
+
+class NotFound(VestigeError):
+    status, code = 404, "not_found"
+
+
+class Conflict(VestigeError):
+    status, code = 409, "conflict"
+
+
+class IdempotencyMismatch(Conflict):
+    status, code = 422, "idempotency_mismatch"
+
+
+class RateLimited(VestigeError):
+    status, code = 429, "rate_limited"
+
+
+class Unavailable(VestigeError):
+    status, code = 503, "unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"
+
+
+class ShuttingDown(Unavailable):
+    code = "shutting_down"
+
+
+class ModelError(VestigeError):
+    status, code = 502, "model_error"
+
+
+class ModelUnavailable(ModelError):
+    status, code = 503, "model_unavailable"
+
+
+class ModelTimeout(ModelError):
+    status, code = 504, "model_timeout"
+
+
+class ModelRefused(ModelError):
+    code = "model_refused"
+
+
+class ModelMisconfigured(ModelError):
+    code = "model_misconfigured"
+
+
+class StartupError(VestigeError):
+    """Stops the start with one clear line."""
+
+    code = "startup"
+
+
+class SettingsError(StartupError):
+    code = "settings"
+
+
+class DataFolderError(StartupError):
+    code = "data_folder"

@@ -1,0 +1,77 @@
+"""What a conversation is made of."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Status(StrEnum):
+    """How a reply stands. A user's message is always `complete`."""
+
+    PENDING = "pending"  # its place is kept; the model has not finished (or the server died meanwhile)
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"  # the client left, it was cancelled, or the model broke off: what came is kept
+    FAILED = "failed"  # nothing came; `error` says why, and it can be generated again
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One version of a message: a swipe, or the only one.
+
+    `prompt_tokens` and `completion_tokens` are the model's own count where it gave one; times are milliseconds.
+    """
+
+    text: str
+    created: datetime
+    status: Status = Status.COMPLETE
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    first_token_ms: int | None = None
+    total_ms: int | None = None
+    error: str | None = None  # an error code
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message with all its alternatives; `chosen` is the one that counts as said.
+
+    `seq` orders a conversation and never repeats within an epoch. A reply's `seq` is reserved together with the
+    message it answers, so a conversation reads in turns whichever reply ends first.
+    """
+
+    id: str
+    seq: int
+    role: Role
+    created: datetime
+    alternatives: tuple[Alternative, ...]
+    chosen: int = 0
+    edited: datetime | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def said(self) -> Alternative:
+        return self.alternatives[self.chosen]
+
+    @property
+    def text(self) -> str:
+        return self.said.text
+
+    @property
+    def status(self) -> Status:
+        return self.said.status
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A user's message and the place kept for its reply. `replayed`: the idempotency key was seen before."""
+
+    epoch: int
+    user: Message | None  # None where the reply answers no message (a greeting, a regeneration)
+    reply: Message
+    replayed: bool = False

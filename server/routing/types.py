@@ -1,0 +1,89 @@
+"""The one narrow door between a chat turn and whichever language model answers it."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message of a prompt. `cacheable`: everything up to and with this message repeats on the next turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    cacheable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a caller asks of a model; which model that is, routing decides from tier, mode and purpose.
+
+    `session` is an opaque, stable key of the conversation (never a person's id) for sticky routing and caching.
+    """
+
+    messages: Sequence[PromptMessage]
+    purpose: Literal["chat", "summary"] = "chat"
+    tier: str = "free"
+    mode: str | None = None
+    max_tokens: int = 800
+    temperature: float | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them; `cost` in micro-dollars where it said."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of visible text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of a stream that ended well. `reason` is an open set: `stop`, `length`, …"""
+
+    model: str
+    reason: str
+    usage: Usage | None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a person may know of the model in use. `bundled`: the small one that ships for a first look."""
+
+    name: str
+    provider: str
+    bundled: bool
+    writes_memory: bool  # good enough to write summaries and facts
+
+
+class LanguageModel(Protocol):
+    """Answers requests. Implementations: one endpoint now; a chain with budgets behind the same door."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Token | Finished, None]:
+        """Tokens, then one `Finished`.
+
+        A stream without any visible token never ends in `Finished`: it raises. Closing the generator aborts the call.
+
+        Raises:
+            ModelError: or one of its kinds; also after tokens, when the stream breaks off.
+        """
+        ...
+
+    async def complete(self, request: ModelRequest) -> tuple[str, Finished]:
+        """The whole text at once. Raises as `stream` does."""
+        ...

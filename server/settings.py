@@ -1,0 +1,141 @@
+"""Settings: `vestige.toml`, the environment and flags, in that rising order of precedence."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import platformdirs
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+DEFAULT_PORT = 8420
+DEFAULT_FILE = "vestige.toml"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _known(name: str) -> Any:
+    """An optional field that its well-known environment name may set too, without the prefix."""
+    return Field(None, validation_alias=AliasChoices(name, f"VESTIGE_{name.upper()}", name.upper()))
+
+
+class Plan(BaseModel):
+    """What a tier gets. All sizes in tokens (words × 1.33)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    context_tokens: Annotated[int, Field(ge=512, le=1_000_000)] = 6_000
+    recall_tokens: Annotated[int, Field(ge=0, le=100_000)] = 1_500
+    reply_tokens: Annotated[int, Field(ge=16, le=32_000)] = 800
+    turns_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.recall_tokens + self.reply_tokens >= self.context_tokens:
+            raise ValueError("recall_tokens + reply_tokens must leave room within context_tokens")
+        return self
+
+
+class Settings(BaseSettings):
+    """Every setting of the server.
+
+    Environment names are `VESTIGE_` + the field's name; those that are widely known (`REDIS_URL`, `CHROMA_URL`,
+    `OPENROUTER_API_KEY`, `LLM_BASE_URL`, `LLM_API_KEY`, `LLM_MODEL`) work without the prefix too.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="VESTIGE_", extra="forbid", frozen=True, populate_by_name=True)
+
+    # where
+    data: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("vestige", appauthor=False)))
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names the server answers to beside loopback and `host`, such as `chat.example.org`."""
+    public_url: str | None = None
+    """Where people reach the server, when a proxy stands before it; sign-in links use it."""
+
+    # stores
+    redis_url: SecretStr | None = _known("redis_url")
+    cache_redis_url: SecretStr | None = _known("cache_redis_url")
+    chroma_url: SecretStr | None = _known("chroma_url")
+    shards: Annotated[int, Field(ge=1, le=64)] = 16
+
+    # the language model
+    openrouter_api_key: SecretStr | None = _known("openrouter_api_key")
+    llm_base_url: str | None = _known("llm_base_url")
+    llm_api_key: SecretStr | None = _known("llm_api_key")
+    llm_model: str | None = _known("llm_model")
+    summary_model: str | None = None
+    """The cheap model that writes summaries and facts; the chat model where unset."""
+    first_token_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    total_seconds: Annotated[float, Field(gt=0, le=3_600)] = 180.0
+
+    # memory
+    embedder: Literal["english", "multilingual", "hash"] = "english"
+    window_messages: Annotated[int, Field(ge=2, le=64)] = 8
+    hot_messages: Annotated[int, Field(ge=8, le=1_000)] = 60
+    hot_seconds: Annotated[int, Field(ge=60)] = 7 * 86_400
+    index_cache_mb: Annotated[int, Field(ge=16, le=65_536)] = 256
+    write_facts: bool = True
+    """Let the model write summaries and facts; the bundled model never does."""
+
+    # people
+    plans: dict[str, Plan] = Field(default_factory=lambda: {"free": Plan()})
+    default_tier: str = "free"
+    operator_policy: str = ""
+    """Text that ranks above every character card."""
+    session_days: Annotated[int, Field(ge=1, le=365)] = 30
+
+    # limits
+    message_bytes: Annotated[int, Field(ge=256, le=1_000_000)] = 32_000
+    body_bytes: Annotated[int, Field(ge=100_000, le=64_000_000)] = 12_000_000
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_json: bool = False
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.openrouter_api_key and self.llm_base_url:
+            raise ValueError("set either openrouter_api_key or llm_base_url, not both: they name different providers")
+        if self.llm_api_key and not self.llm_base_url:
+            raise ValueError("llm_api_key is set but llm_base_url is not: say which server the key is for")
+        if self.cache_redis_url and not self.redis_url:
+            raise ValueError(
+                "cache_redis_url is set but redis_url is not: an outside cache needs an outside state store"
+            )
+        if self.default_tier not in self.plans:
+            raise ValueError(f"default_tier {self.default_tier!r} is not among the plans: {', '.join(self.plans)}")
+        if self.first_token_seconds > self.total_seconds:
+            raise ValueError("first_token_seconds is larger than total_seconds")
+        return self
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.host in LOOPBACK
+
+    def plan(self, tier: str) -> Plan:
+        """The plan of a tier; a tier that no longer exists falls back to the default one."""
+        return self.plans.get(tier, self.plans[self.default_tier])
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, settings_cls.model_config.get("toml_file")),
+        )
