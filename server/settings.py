@@ -7,6 +7,7 @@ import platformdirs
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("vestige", appauthor=False)))
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Host names the server answers to beside loopback and `host`, such as `chat.example.org`."""
     public_url: str | None = None
     """Where people reach the server, when a proxy stands before it; sign-in links use it."""
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = False
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("data")
     @classmethod
