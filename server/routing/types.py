@@ -63,9 +63,11 @@ class ModelInfo:
     """What a person may know of the model in use. `bundled`: the small one that ships for a first look."""
 
     name: str
-    provider: str
+    provider: str  # the host alone, never a whole URL: a URL can carry a credential
     bundled: bool
     writes_memory: bool  # good enough to write summaries and facts
+    context_tokens: int | None = None  # prompt and reply together, where it is known to be less than a plan may ask
+    banner: str | None = None  # what the page says above the chat, in plain text
 
 
 class LanguageModel(Protocol):
@@ -86,4 +88,12 @@ class LanguageModel(Protocol):
 
     async def complete(self, request: ModelRequest) -> tuple[str, Finished]:
         """The whole text at once. Raises as `stream` does."""
+        ...
+
+    async def check(self) -> None:
+        """Says whether the model would answer, without spending a token; a good answer is remembered for seconds.
+
+        Raises:
+            ModelError: it is not reachable, still loading, or refuses the key.
+        """
         ...
