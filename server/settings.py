@@ -47,12 +47,17 @@ class Settings(BaseSettings):
     `OPENROUTER_API_KEY`, `LLM_BASE_URL`, `LLM_API_KEY`, `LLM_MODEL`) work without the prefix too.
     """
 
-    model_config = SettingsConfigDict(env_prefix="VESTIGE_", extra="forbid", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="VESTIGE_", extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
     # where
     data: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("vestige", appauthor=False)))
+    """The data folder: messages, characters, keys, everything. One server at a time."""
     host: str = "127.0.0.1"
+    """The address to listen on. Anything but loopback needs an API key or a user first."""
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
+    """The port to listen on; 0 takes a free one."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Host names the server answers to beside loopback and `host`, such as `chat.example.org`."""
     public_url: str | None = None
@@ -60,42 +65,64 @@ class Settings(BaseSettings):
 
     # stores
     redis_url: SecretStr | None = _known("redis_url")
+    """A Redis or Valkey for state that must not vanish; the server starts its own where unset."""
     cache_redis_url: SecretStr | None = _known("cache_redis_url")
+    """Another one for what may be evicted; the same as `redis_url` where unset."""
     chroma_url: SecretStr | None = _known("chroma_url")
+    """A Chroma server on a private address; embedded where unset."""
     shards: Annotated[int, Field(ge=1, le=64)] = 16
+    """Chroma collections the windows are spread over. Fixed once the data folder exists."""
 
     # the language model
     openrouter_api_key: SecretStr | None = _known("openrouter_api_key")
+    """Use OpenRouter."""
     llm_base_url: str | None = _known("llm_base_url")
+    """Use this OpenAI-compatible server, such as `http://127.0.0.1:11434/v1`."""
     llm_api_key: SecretStr | None = _known("llm_api_key")
+    """The key for `llm_base_url`, if it asks for one."""
     llm_model: str | None = _known("llm_model")
+    """The model's name there; `openrouter/auto` or the server's only one where unset."""
     summary_model: str | None = None
     """The cheap model that writes summaries and facts; the chat model where unset."""
     first_token_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """How long to wait for a reply to begin."""
     total_seconds: Annotated[float, Field(gt=0, le=3_600)] = 180.0
+    """How long a reply may take in all."""
 
     # memory
     embedder: Literal["english", "multilingual", "hash"] = "english"
+    """What turns text into vectors. A change asks for `vestige reindex`. `hash` is for tests: it knows no meaning."""
     window_messages: Annotated[int, Field(ge=2, le=64)] = 8
+    """Messages a window holds."""
     hot_messages: Annotated[int, Field(ge=8, le=1_000)] = 60
+    """Newest messages of a conversation kept ready in the cache."""
     hot_seconds: Annotated[int, Field(ge=60)] = 7 * 86_400
+    """How long the cache keeps them after the last message."""
     index_cache_mb: Annotated[int, Field(ge=16, le=65_536)] = 256
+    """Memory for the search indexes of recently used conversations, in MB."""
     write_facts: bool = True
     """Let the model write summaries and facts; the bundled model never does."""
 
     # people
     plans: dict[str, Plan] = Field(default_factory=lambda: {"free": Plan()})
+    """What each tier gets: `context_tokens`, `recall_tokens`, `reply_tokens`, `turns_per_minute`."""
     default_tier: str = "free"
+    """The tier of a new user."""
     operator_policy: str = ""
     """Text that ranks above every character card."""
     session_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """How long a browser stays signed in."""
 
     # limits
     message_bytes: Annotated[int, Field(ge=256, le=1_000_000)] = 32_000
+    """The longest message, in bytes of UTF-8."""
     body_bytes: Annotated[int, Field(ge=100_000, le=64_000_000)] = 12_000_000
+    """The largest request body."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged. Messages and secrets never are."""
     log_json: bool = False
+    """Log lines as JSON."""
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
