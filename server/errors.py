@@ -4,7 +4,8 @@
     ├─ InvalidRequest                 400 invalid_request      what the client sent cannot be used
     │  ├─ InvalidId                   400 invalid_id
     │  ├─ InvalidCard                 422 invalid_card         a character card that cannot be read
-    │  └─ TooLarge                    413 too_large
+    │  ├─ TooLarge                    413 too_large
+    │  └─ UnsupportedMedia            415 unsupported_media    a content type or encoding that is not taken here
     ├─ Unauthenticated                401 unauthenticated      no credential, or one that is wrong, used up or expired
     ├─ Forbidden                      403 forbidden            a good credential that may not do this
     ├─ NotFound                       404 not_found
@@ -52,6 +53,7 @@ __all__ = [
     "TooLarge",
     "Unauthenticated",
     "Unavailable",
+    "UnsupportedMedia",
     "VestigeError",
 ]
 
@@ -89,6 +91,10 @@ class InvalidCard(InvalidRequest):
 
 class TooLarge(InvalidRequest):
     status, code = 413, "too_large"
+
+
+class UnsupportedMedia(InvalidRequest):
+    status, code = 415, "unsupported_media"
 
 
 class Unauthenticated(VestigeError):

@@ -1,0 +1,139 @@
+"""Who is asking: the credential of a request, and whom it acts for. The rules are DESIGN's "Who may do what"."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from server.accounts.principal import Principal
+from server.api.hosts import has_own_origin, host_port
+from server.api.keys import ACCOUNTS, METRICS, PRINCIPAL, SETTINGS
+from server.errors import Forbidden, InvalidRequest, Unauthenticated, VestigeError
+from server.ids import Scope
+
+__all__ = ["Acting", "acting_scope", "acting_user", "authenticate", "limit_turns", "principal", "require"]
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+_COOKIE = "vestige_session"
+_MISSING = "This needs a credential: open a sign-in link, or send an API key as 'Authorization: Bearer …'."
+_MALFORMED = "The Authorization header must be 'Bearer' and one API key."
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """The conversation a request is about, and the plan it runs on."""
+
+    scope: Scope
+    tier: str
+
+
+async def authenticate(request: web.Request) -> Principal:
+    """The request's credential, checked: the Authorization header where there is one, else the session cookie.
+
+    Raises:
+        Unauthenticated: there is none, or it is wrong, expired or revoked.
+        RateLimited: too many wrong ones came from this address.
+        Forbidden: a cookie with an unsafe method, not sent by our own page.
+    """
+    accounts = request.app[ACCOUNTS]
+    remote = request.remote or "unknown"
+    headers = request.headers.getall("Authorization", [])
+    cookie = request.cookies.get(cookie_name(request))
+    try:
+        if headers:
+            scheme, _, token = headers[0].partition(" ")
+            if len(headers) > 1 or scheme.lower() != "bearer":
+                raise Unauthenticated(_MALFORMED)
+            return await accounts.by_bearer(token.strip(), remote=remote)
+        if cookie:
+            who = await accounts.by_session(cookie, remote=remote)
+            if request.method not in SAFE_METHODS and not has_own_origin(request):
+                raise Forbidden("A signed-in page may only be used from its own origin.", reason="origin")
+            return who
+    except Unauthenticated:
+        request.app[METRICS].refused_credential()
+        raise
+    raise Unauthenticated(_MISSING)
+
+
+def principal(request: web.Request) -> Principal:
+    """Who is asking, on a route that is not open."""
+    return request[PRINCIPAL]
+
+
+def require(request: web.Request, scope: str) -> Principal:
+    """Who is asking, if they have `scope` beside the one the route takes.
+
+    Raises:
+        Forbidden: they have not.
+    """
+    who = principal(request)
+    who.need(scope)
+    return who
+
+
+def acting_user(request: web.Request, user_id: str | None = None) -> str:
+    """The user a request is about: `user_id` (from its body) or `?user_id=`, else the credential's own.
+
+    Raises:
+        InvalidRequest: body and query name different users, or an unbound API key names none.
+        InvalidId: the name cannot be an id.
+        Forbidden: somebody else, without a scope for it.
+    """
+    named = request.query.getall("user_id", [])
+    names = {*named, *([] if user_id is None else [user_id])}
+    if len(names) > 1:
+        raise InvalidRequest("The request names more than one user_id.", field="user_id")
+    return principal(request).acts_for(names.pop() if names else None)
+
+
+def acting_scope(request: web.Request, character_id: str, user_id: str | None = None) -> Acting:
+    """The conversation of `character_id` with the user the request is about.
+
+    Raises:
+        InvalidId: `character_id` cannot be an id; and all that `acting_user` raises.
+    """
+    who = principal(request)
+    return Acting(Scope(who.tenant, acting_user(request, user_id), character_id), who.tier)
+
+
+async def limit_turns(request: web.Request, acting: Acting) -> None:
+    """Counts one turn against the plan of the user it is for.
+
+    Raises:
+        RateLimited: the plan's turns per minute are used up; details.retry_after in seconds.
+    """
+    plan = request.app[SETTINGS].plan(acting.tier)
+    await request.app[ACCOUNTS].count_turn(acting.scope.tenant, acting.scope.user, plan.turns_per_minute)
+
+
+def cookie_name(request: web.Request) -> str:
+    """The session cookie's name, with the port people reach us by.
+
+    Cookies do not know ports: without it two servers on one machine would sign each other's people out.
+    """
+    port = host_port(request)
+    return _COOKIE if port is None else f"{_COOKIE}_{port}"
+
+
+def set_cookie(request: web.Request, response: web.StreamResponse, session: str) -> None:
+    """Hands the session to the browser: for our own pages only, and not for scripts."""
+    settings = request.app[SETTINGS]
+    secure = request.headers.get("Origin", "").startswith("https://") or (settings.public_url or "").startswith(
+        "https:"
+    )
+    response.set_cookie(
+        cookie_name(request),
+        session,
+        max_age=settings.session_days * 86_400,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=secure,
+    )
+
+
+def drop_cookie(request: web.Request, response: web.StreamResponse, error: VestigeError | None = None) -> None:
+    """Takes the session cookie away; with `error`, only where the error means that it is no good any more."""
+    name = cookie_name(request)
+    if name in request.cookies and (error is None or (error.status == 401 and "Authorization" not in request.headers)):
+        response.del_cookie(name, path="/", httponly=True, samesite="Strict")

@@ -1,0 +1,27 @@
+"""Where handlers find the services the composition root built, and what a request carries along."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from server.accounts.service import Accounts
+
+from server.accounts.principal import Principal
+from server.metrics import Metrics
+from server.routing.types import LanguageModel
+from server.settings import Settings
+
+Check = Callable[[], Awaitable[None]]
+"""Looks whether one thing the server needs answers; raises where it does not."""
+Erase = Callable[[str, str], Awaitable[Mapping[str, int]]]
+"""`(tenant, user)` → removes everything that is theirs but the account, and says how much of what."""
+
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
+ACCOUNTS: web.AppKey[Accounts] = web.AppKey("accounts", Accounts)
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
+MODEL: web.AppKey[LanguageModel] = web.AppKey("model", LanguageModel)
+CHECKS: web.AppKey[Mapping[str, Check]] = web.AppKey("checks", Mapping)
+ERASE: web.AppKey[Erase] = web.AppKey("erase", Callable)  # type: ignore[arg-type]
+
+PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+STARTED: web.RequestKey[bool] = web.RequestKey("started", bool)

@@ -1,0 +1,55 @@
+"""What goes out: JSON with offset times, errors in their one shape, downloads with safe names."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import quote
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from server.errors import RateLimited, VestigeError
+
+__all__ = ["attachment", "error_json", "json_bytes", "json_response", "no_content"]
+
+
+def json_bytes(body: object) -> bytes:
+    """`body` as compact UTF-8 JSON. Knows pydantic models and times; times are ISO 8601 with their offset."""
+    return json.dumps(body, default=_default, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON answer. `body`: a pydantic model, or anything `json` takes with models and times in it."""
+    return web.Response(body=json_bytes(body), status=status, headers=headers, content_type="application/json")
+
+
+def no_content() -> web.Response:
+    """204."""
+    return web.Response(status=204)
+
+
+def error_json(error: VestigeError) -> web.Response:
+    """An error as every client meets it; a rate limit also says `Retry-After` (whole seconds)."""
+    headers: dict[str, str] = {}
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.details.get("retry_after", 60))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="vestige"'
+    return json_response(error.payload(), status=error.status, headers=headers)
+
+
+def attachment(filename: str) -> str:
+    """A `Content-Disposition` that saves under `filename`, whatever characters a person put into it (RFC 6266)."""
+    plain = re.sub(r"[^A-Za-z0-9 ._-]+", "_", filename).strip(" .") or "download"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def _default(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
