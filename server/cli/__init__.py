@@ -1,0 +1,26 @@
+"""The `vestige` command."""
+
+import sys
+
+__all__ = ["main"]
+
+MINIMUM = (3, 11)
+
+
+def main() -> None:
+    """Runs the command line; a known error is one line on stderr and exit code 1."""
+    if sys.version_info < MINIMUM:
+        version = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(f"vestige: the server needs Python 3.11 or newer; this is {version}. The node pack runs on 3.10 too.")
+    try:
+        from server.cli.commands import app
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "server":
+            raise
+        sys.exit(f"vestige: {error.name} is missing: install the server with `pip install 'vestige[server]'`.")
+    from server.errors import VestigeError
+
+    try:
+        app()
+    except VestigeError as error:
+        sys.exit(f"vestige: {error.message}")
