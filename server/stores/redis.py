@@ -1,0 +1,155 @@
+"""The two Redis clients: `state` must not vanish, `cache` may be evicted. They may be the same server.
+
+Without `redis_url` both are the embedded Valkey. No command is ever sent twice: a repeated append would be a repeated
+message. Only making a connection is retried, which covers the moment in which a store restarts.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+import structlog
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, UnixDomainSocketConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from server.datafolder import DataFolder
+from server.errors import SettingsError, StartupError
+from server.settings import Settings
+from server.stores.errors import store_errors
+from server.stores.valkey import open_valkey
+
+__all__ = ["RedisPair", "open_redis", "store_errors"]
+
+_log = structlog.get_logger(__name__)
+
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+_CONNECTIONS = 64
+_WAIT_SECONDS = 5.0
+"""For a free connection of the pool."""
+_HEALTH_SECONDS = 30
+_CONNECT_DELAYS = (0.05, 0.15, 0.3)
+_FIXED = {
+    "valkey": ((7, 2, 11), (8, 0, 6), (8, 1, 4)),
+    "redis": ((6, 2, 20), (7, 2, 11), (7, 4, 6), (8, 0, 4), (8, 2, 2)),
+}
+"""The first version of each line without CVE-2025-49844."""
+
+
+@dataclass(frozen=True)
+class RedisPair:
+    """`state`: conversations, accounts, epochs. `cache`: what can be made again. Both answer in `str`."""
+
+    state: redis.asyncio.Redis
+    cache: redis.asyncio.Redis
+
+
+class _Pool(BlockingConnectionPool):
+    """A bounded pool that tries a few times to *connect*, when nothing has been sent yet."""
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        for delay in _CONNECT_DELAYS:
+            try:
+                return await super().ensure_connection(connection)
+            except AuthenticationError:
+                raise
+            except RedisConnectionError:
+                await asyncio.sleep(delay)
+        return await super().ensure_connection(connection)
+
+
+def _client(kwargs: dict[str, Any]) -> redis.asyncio.Redis:
+    pool = _Pool(
+        max_connections=_CONNECTIONS,
+        timeout=_WAIT_SECONDS,
+        **kwargs,
+        decode_responses=True,
+        protocol=2,
+        socket_timeout=_ANSWER_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        health_check_interval=_HEALTH_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+@asynccontextmanager
+async def open_redis(settings: Settings, folder: DataFolder) -> AsyncIterator[RedisPair]:
+    """Both clients, checked and ready.
+
+    Raises:
+        StartupError: the store does not answer, or the embedded one does not start.
+        SettingsError: an address that is none, or a state store that may throw records away.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.redis_url is None:
+            valkey = await stack.enter_async_context(open_valkey(folder))
+            state = _client({"connection_class": UnixDomainSocketConnection, "path": str(valkey.socket)})
+            cache = state
+        else:
+            state = _client(_address(settings.redis_url.get_secret_value(), "redis_url"))
+            cache = state
+            if settings.cache_redis_url is not None:
+                cache = _client(_address(settings.cache_redis_url.get_secret_value(), "cache_redis_url"))
+        for client in {id(state): state, id(cache): cache}.values():
+            stack.push_async_callback(client.aclose, close_connection_pool=True)
+        await _check(state, "redis_url", keeps=True)
+        if cache is not state:
+            await _check(cache, "cache_redis_url", keeps=False)
+        yield RedisPair(state, cache)
+
+
+def _address(url: str, name: str) -> dict[str, Any]:
+    try:
+        return dict(parse_url(url))
+    except ValueError as error:
+        raise SettingsError(
+            f"{name} is no Redis address: write redis://host:port/0, rediss://… or unix:///path."
+        ) from error
+
+
+async def _check(client: redis.asyncio.Redis, name: str, *, keeps: bool) -> None:
+    """Refuses a store that is not there or not safe; warns about one with a known hole.
+
+    Raises:
+        StartupError, SettingsError: see `open_redis`.
+    """
+    try:
+        info: dict[str, Any] = await client.info("everything")
+    except AuthenticationError as error:
+        raise SettingsError(f"The store at {name} refuses the password or user in the address.") from error
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StartupError(
+            f"The store at {name} does not answer ({error}): start it, or correct the address."
+        ) from error
+    flavour = "valkey" if "valkey_version" in info else "redis"
+    version = str(info.get(f"{flavour}_version", "0"))
+    if _vulnerable(flavour, version):
+        _log.warning(
+            "redis_version_has_cve_2025_49844", store=name, version=f"{flavour} {version}", advice="upgrade it"
+        )
+    policy, limit = str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0))
+    if keeps and limit and policy != "noeviction":
+        raise SettingsError(
+            f"The store at {name} has maxmemory set with policy {policy}, so it would silently drop conversations: "
+            "set maxmemory-policy noeviction there, and give caches another server with cache_redis_url."
+        )
+    if keeps and str(info.get("aof_enabled", "0")) != "1":
+        _log.warning(
+            "redis_without_append_only_file", store=name, advice="set appendonly yes, or accept losing minutes"
+        )
+
+
+def _vulnerable(flavour: str, version: str) -> bool:
+    """Whether CVE-2025-49844 (use after free in Lua) is open in this version."""
+    number = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    fixed = _FIXED[flavour]
+    same_line = [patch for patch in fixed if patch[:2] == number[:2]]
+    return number < same_line[0] if same_line else number < fixed[-1]

@@ -1,0 +1,76 @@
+"""Fixtures of the whole suite: a real Valkey, a real Chroma, settings over a fresh folder."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.datafolder import DataFolder
+from server.settings import Settings
+from server.stores.redis import RedisPair, open_redis
+from server.stores.valkey import EmbeddedValkey, valkey_binary
+
+KNOWN_ENVIRONMENT = (
+    "REDIS_URL",
+    "CACHE_REDIS_URL",
+    "CHROMA_URL",
+    "OPENROUTER_API_KEY",
+    "LLM_BASE_URL",
+    "LLM_API_KEY",
+    "LLM_MODEL",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set in the shell that runs the tests, keys above all, must not reach them."""
+    for name in list(os.environ):
+        if name in KNOWN_ENVIRONMENT or name.startswith("VESTIGE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """`make_settings(**fields)`: settings over this test's own folder, with the embedder that needs no model."""
+
+    def make(**fields: Any) -> Settings:
+        return Settings(**({"data": tmp_path / "data", "embedder": "hash"} | fields))
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Iterator[DataFolder]:
+    """An open, empty data folder at `settings.data`."""
+    with DataFolder(settings.data).open() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def valkey_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of one Valkey for this test process; use `redis_pair`, which empties it first."""
+    path = tmp_path_factory.mktemp("valkey")
+    for sub in ("redis", "run"):
+        (path / sub).mkdir()
+    valkey = EmbeddedValkey(path / "redis", path / "run", path / "run" / "valkey.sock", valkey_binary())
+    asyncio.run(valkey.launch())
+    yield valkey.socket
+    asyncio.run(valkey.stop())
+
+
+@pytest.fixture
+async def redis_pair(
+    valkey_socket: Path, make_settings: Callable[..., Settings], tmp_path: Path
+) -> AsyncIterator[RedisPair]:
+    """Both Redis clients, connected to an empty store."""
+    async with open_redis(make_settings(redis_url=f"unix://{valkey_socket}"), DataFolder(tmp_path / "data")) as pair:
+        await pair.state.flushall()
+        yield pair
