@@ -170,7 +170,7 @@ class EmbeddedValkey:
         log = self.log_file.read_text("utf-8", "replace")
         if "Bad file format reading the append only file" in log or "AOF loading" in log:
             return StartupError(
-                f"The conversations stored in {self._folder / 'appendonlydir'} are damaged and Valkey refuses them: copy "
+                f"The conversations in {self._folder / 'appendonlydir'} are damaged and Valkey refuses them: copy "
                 "that folder, then run `valkey-check-aof --fix` on its .manifest file, or restore a backup."
             )
         if "No space left on device" in log:
