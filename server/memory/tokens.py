@@ -20,13 +20,18 @@ def estimate_tokens(text: str) -> int:
     Characters of scripts without spaces count one token each, and a word longer than 40 characters counts by its
     letters, so that neither a Chinese chapter nor a pasted blob passes for one word.
     """
+    return math.ceil(round(weigh(text), 6))
+
+
+def weigh(text: str) -> float:
+    """The estimate before rounding: the weights of pieces that are joined with white space add up to the whole's."""
     unspaced = 0
     if not text.isascii():
         unspaced = len(_UNSPACED.findall(text))
         if unspaced:
             text = _UNSPACED.sub(" ", text)
     words = text.split()
-    cost = TOKENS_PER_WORD * len(words)
+    weight = TOKENS_PER_WORD * len(words)
     if len(text) > LONG_WORD:
-        cost += sum(len(word) / LETTERS_PER_TOKEN_LONG - TOKENS_PER_WORD for word in words if len(word) > LONG_WORD)
-    return math.ceil(round(cost + TOKENS_PER_LETTER_UNSPACED * unspaced, 6))
+        weight += sum(len(word) / LETTERS_PER_TOKEN_LONG - TOKENS_PER_WORD for word in words if len(word) > LONG_WORD)
+    return weight + TOKENS_PER_LETTER_UNSPACED * unspaced

@@ -1,0 +1,1 @@
+"""Benchmarks: each is `python -m bench.<name>` and writes its numbers with `--json OUT`."""
