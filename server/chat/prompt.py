@@ -1,0 +1,248 @@
+"""What a model is sent for one turn, and why. Pure: the same input gives the same prompt.
+
+    system      operator policy · rules · the character's card · who they talk with      the same every turn
+    user        pins · rolling summary                                                    changes with a window
+    …           recent messages, the oldest on a block's edge                             grows at the end
+    user        today · recalled memory · lore · the message · the card's reminder        new every turn
+
+So what changes from turn to turn stands last, and the prompt of one turn, up to there, begins the next one's: a
+provider's prompt cache holds. Memory, notes and lore are fenced as data and never have the system's role. There is
+one system message, then the user's and the character's in turn, the user's first: the shape every chat template takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from server.chat import wording
+from server.chat.budget import MESSAGE_TOKENS, Budget, clipped
+from server.chat.fence import Fence
+from server.chat.history import Line, lines, newest
+from server.chat.recalled import as_text, long_date, selected
+from server.chat.sheet import Sheet
+from server.errors import TooLarge
+from server.memory.messages import Message, Role
+from server.memory.tokens import estimate_tokens
+from server.memory.views import MemorySpan, Pin, Summary
+from server.routing.types import PromptMessage
+
+SHEET_SHARE = 0.5
+"""Of what the rules leave: at most this for the card, so that a long one never silences the conversation."""
+PINS_SHARE, SUMMARY_SHARE, LORE_SHARE, REMINDER_SHARE = 0.1, 0.15, 0.1, 0.05
+"""Of the prompt."""
+MESSAGE_SHARE = 0.1
+"""Of the prompt, kept for the newest message whatever its length, so that the room for history does not vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptInput:
+    """Everything a prompt is made of.
+
+    `history` is what was said before, oldest first; `message` is the user's text that is to be answered, None where
+    the newest reply in `history` is to be continued. `block`: how many messages the history's edge moves by.
+    """
+
+    sheet: Sheet
+    fence: Fence
+    policy: str
+    pins: Sequence[Pin]
+    summary: Summary | None
+    recalled: Sequence[MemorySpan]
+    lore: Sequence[str]
+    history: Sequence[Message]
+    message: str | None
+    now: datetime
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A message of the prompt. `why`: what it holds and what was left out of it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    cacheable: bool
+    why: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The messages in order; `spans` are the recalled turns that are really in it. Sizes in estimated tokens."""
+
+    parts: tuple[PromptPart, ...]
+    tokens: int
+    budget: Budget
+    spans: tuple[MemorySpan, ...]
+    summary_used: bool
+
+    def messages(self) -> list[PromptMessage]:
+        return [PromptMessage(part.role, part.content, part.cacheable) for part in self.parts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    role: Literal["system", "user", "assistant"]
+    text: str
+    why: str
+    stable: bool
+
+
+def message_room(sheet: Sheet, fence: Fence, policy: str, budget: Budget) -> int:
+    """How many tokens the user's message may have: all that is left beside the rules."""
+    frame = estimate_tokens(wording.frame(sheet, fence, policy)) + MESSAGE_TOKENS
+    return budget.prompt - frame - MESSAGE_TOKENS - wording.TODAY_TOKENS
+
+
+def check_message(text: str, room: int) -> int:
+    """The message's tokens.
+
+    Raises:
+        TooLarge: it cannot be sent even with nothing else in the prompt.
+    """
+    tokens = estimate_tokens(text)
+    if tokens > room:
+        raise TooLarge(
+            f"The message is too long for this model and plan: about {tokens:,} tokens, and {max(room, 0):,} fit.",
+            tokens=tokens,
+            room=max(room, 0),
+        )
+    return tokens
+
+
+def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
+    """The prompt within `budget.prompt` tokens.
+
+    Who gets room: the rules and the newest message always; then the card, pins and summary up to their shares; of the
+    rest at most half goes to recalled memory, lore and the reminder, and history takes what is left.
+
+    Raises:
+        TooLarge: the newest message does not fit even alone.
+    """
+    sheet, fence = given.sheet, given.fence
+    message = wording.CONTINUE if given.message is None else fence.safe(given.message)
+    room = message_room(sheet, fence, given.policy, budget)
+    left = room - check_message(message, room)
+
+    frame = wording.frame(sheet, fence, given.policy)
+    card, why_card = _card(given, min(int(room * SHEET_SHARE), left))
+    left -= estimate_tokens(card)
+    notes, why_notes, summary_used = _notes(given, budget, left)
+    left -= estimate_tokens(notes) + MESSAGE_TOKENS if notes else 0
+    reminder = _reminder(given, min(int(budget.prompt * REMINDER_SHARE), left))
+    left -= estimate_tokens(reminder)
+
+    # What varies from turn to turn (memory, lore, the message's length) must not move the history's edge.
+    reserve = max(0, int(budget.prompt * MESSAGE_SHARE) - estimate_tokens(message))
+    volatile = min(budget.recall + int(budget.prompt * LORE_SHARE), max(0, left - reserve) // 2)
+    said = lines(given.history, fence)
+    recent = newest(said, left - reserve - volatile - wording.OPENING_TOKENS - MESSAGE_TOKENS, given.block)
+    lore = _lore(given, min(int(budget.prompt * LORE_SHARE), volatile))
+    volatile -= estimate_tokens(lore)
+    spans = selected(
+        given.recalled,
+        before_seq=recent[0].seq if recent else None,
+        tokens=min(budget.recall, volatile - estimate_tokens(wording.memory("", sheet, fence))),
+    )
+    memory = wording.memory(as_text(spans, fence, given.now.date()), sheet, fence) if spans else ""
+
+    pieces = [
+        _Piece("system", frame if not card else f"{frame}\n\n{card}", why_card, True),
+        *_opening(notes, why_notes, recent, said),
+        *(_Piece(_role(line), line.text, "recent message", True) for line in recent),
+        _Piece("user", wording.today(long_date(given.now.astimezone(UTC).date())), "today's date", False),
+        _Piece("user", memory, f"recalled memory: {sum(len(span.turns) for span in spans)} turns", False),
+        _Piece("user", lore, "lore that the talk touches", False),
+        _Piece("user", message, "the continuation asked for" if given.message is None else "the message", False),
+        _Piece("user", reminder, "the card's post_history_instructions", False),
+    ]
+    parts = _merged([piece for piece in pieces if piece.text])
+    return Prompt(parts, sum(part.tokens for part in parts), budget, spans, summary_used)
+
+
+def _card(given: PromptInput, tokens: int) -> tuple[str, str]:
+    room = tokens - estimate_tokens(wording.card("", given.fence))
+    text, notes = given.sheet.fitted(room)
+    why = "; ".join(["operator policy" if given.policy else "no operator policy", "rules", "character card", *notes])
+    return (wording.card(text, given.fence) if text else ""), why
+
+
+def _notes(given: PromptInput, budget: Budget, tokens: int) -> tuple[str, str, bool]:
+    """Pins and summary. The newest pins come first in line, in the order they were made."""
+    fence = given.fence
+    room = tokens - estimate_tokens(wording.notes([""], "…", given.sheet, fence)) - MESSAGE_TOKENS
+    pin_room = min(int(budget.prompt * PINS_SHARE), room)
+    pins: list[str] = []
+    for pin in reversed(given.pins):
+        text = fence.safe(pin.text)
+        cost = estimate_tokens(f"- {text}")
+        if cost <= pin_room:
+            pin_room -= cost
+            room -= cost
+            pins.insert(0, text)
+    summary = (
+        clipped(fence.safe(given.summary.text), min(int(budget.prompt * SUMMARY_SHARE), room)) if given.summary else ""
+    )
+    if not pins and not summary:
+        return "", "", False
+    why = [f"{len(pins)} of {len(given.pins)} pins"] if given.pins else []
+    why += ["summary of earlier windows"] if summary else []
+    return wording.notes(pins, summary, given.sheet, fence), "; ".join(why), bool(summary)
+
+
+def _lore(given: PromptInput, tokens: int) -> str:
+    room = tokens - estimate_tokens(wording.lore([], given.fence))
+    kept: list[str] = []
+    for entry in given.lore:
+        text = given.fence.safe(entry)
+        if (cost := estimate_tokens(text)) <= room:
+            room -= cost
+            kept.append(text)
+    return wording.lore(kept, given.fence) if kept else ""
+
+
+def _reminder(given: PromptInput, tokens: int) -> str:
+    empty = wording.reminder("", given.sheet, given.fence)
+    text = clipped(given.sheet.post_history_instructions, tokens - estimate_tokens(empty))
+    return wording.reminder(text, given.sheet, given.fence) if text else ""
+
+
+def _opening(notes: str, why: str, recent: Sequence[Line], said: Sequence[Line]) -> list[_Piece]:
+    """What stands between the card and the first message: the notes, or a line so that the user's role comes first."""
+    if notes:
+        return [_Piece("user", notes, why, True)]
+    if recent and recent[0].role is Role.ASSISTANT:
+        text = wording.CUT if len(recent) < len(said) else wording.OPENING
+        return [_Piece("user", text, "chat templates want a user's message first", True)]
+    return []
+
+
+def _role(line: Line) -> Literal["user", "assistant"]:
+    return "user" if line.role is Role.USER else "assistant"
+
+
+def _merged(pieces: Sequence[_Piece]) -> tuple[PromptPart, ...]:
+    """Neighbours of one role become one message. The system message and the last one that will repeat are cacheable."""
+    groups: list[list[_Piece]] = []
+    for piece in pieces:
+        if groups and groups[-1][0].role == piece.role:
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    stable = 0
+    while stable < len(groups) and all(piece.stable for piece in groups[stable]):
+        stable += 1
+    parts: list[PromptPart] = []
+    for index, group in enumerate(groups):
+        content = "\n\n".join(piece.text for piece in group)
+        parts.append(
+            PromptPart(
+                role=group[0].role,
+                content=content,
+                cacheable=index in (0, stable - 1),
+                why="; ".join(piece.why for piece in group),
+                tokens=estimate_tokens(content) + MESSAGE_TOKENS,
+            )
+        )
+    return tuple(parts)
