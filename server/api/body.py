@@ -137,7 +137,7 @@ def message_text(request: web.Request, text: str) -> str:
 def _form_file(body: bytes, content_type: str, field: str) -> Upload:
     """The part `field` of a multipart form that is in memory already.
 
-    Split here rather than read line by line: a form of nothing but line ends would keep the event loop busy for seconds.
+    Split here, not read line by line: a form of nothing but line ends would keep the event loop busy.
     """
     outer = EmailMessage()
     outer["Content-Type"] = content_type
