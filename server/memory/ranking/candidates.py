@@ -12,11 +12,11 @@ BEST = 70  # blocks kept by words, by meaning, and twice as many by both
 
 
 def candidate_rows(
-    index: ConversationIndex, end: int, hits: Hits, weights: Matrix, vectors: Matrix, nearness: Matrix | None
+    index: ConversationIndex, end: int, hits: Hits, weights: Matrix, vector: Matrix, nearness: Matrix | None
 ) -> NDArray[np.int64]:
     """Sorted rows below `end` to rank, with their context.
 
-    `weights` [terms] are idf times frequency in the query, `vectors` [texts, dim] the query's, `nearness` [turns] to a
+    `weights` [terms] are idf times frequency in the query, `vector` [dim] the query's, `nearness` [turns] to a
     date it names, or None. Blocks of 8 turns are scored by words, by meaning and by both; the best of each go on.
     """
     if end <= EVERYTHING:
@@ -27,7 +27,7 @@ def candidate_rows(
     by_words = np.bincount(hits.row[inside] // BLOCK, strength, minlength=count)
     by_meaning = np.full(count, -1.0, np.float32)
     complete = min(len(index.blocks), count)
-    by_meaning[:complete] = (index.blocks.rows[:complete] @ vectors[:2].T).max(axis=1)
+    by_meaning[:complete] = index.blocks.rows[:complete] @ vector
     by_meaning[complete:] = by_meaning[:complete].max()  # the newest few turns are always looked at
     both = by_words / max(by_words.max(), 1e-6) + by_meaning / max(by_meaning.max(), 1e-6)
     if nearness is not None:

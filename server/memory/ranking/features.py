@@ -14,21 +14,17 @@ from server.memory.ranking.candidates import candidate_rows
 from server.memory.ranking.dates import NamedDate
 from server.memory.ranking.index import MENTIONS_TIME, QUESTION, REACH, ConversationIndex
 from server.memory.ranking.model import Matrix
-from server.memory.ranking.query import Query
+from server.memory.ranking.query import ASKED, Query
 
 FEATURES = (
     "words_1",  # BM25 of the turn
-    "words_3",  # … of the turn and its neighbours
     "words_9",  # … of the turn and four on either side
-    "words_next",  # BM25 of the turn after it
     "cover_3",  # how much of the query's weight in words occurs in the three turns
     "words_9_listing",  # words_9 where the query asks for several things
     "meaning_1",  # cosine of the turn and the query
     "meaning_3",  # cosine of the mean of three turns
     "meaning_9",
-    "meaning_part",  # best cosine of the turn and a part of the query
     "speaker",  # 1: said by the one asked about, -1: by the other, 0: no one in particular
-    "long",  # log of the turn's tokens
     "asks",  # the turn has a question
     "answers",  # the turn before it, by someone else, has a question
     "date",  # nearness to a date the query names
@@ -49,10 +45,11 @@ def features(
     end = len(index) if end is None else end
     if end == 0:
         return np.empty(0, np.int64), np.empty((0, len(FEATURES)), np.float32)
+    vector = _direction(vectors)
     terms, idf = _weighted_terms(index, query)
     hits = index.postings.find(terms)
     nearness = _nearness(index.day.rows[:end], query.dates, now)
-    rows = candidate_rows(index, end, hits, idf, vectors, nearness)
+    rows = candidate_rows(index, end, hits, idf, vector, nearness)
     view = _View(index, rows)
 
     counts = np.zeros((len(rows), len(terms)), np.float32)
@@ -60,34 +57,26 @@ def features(
     place[place == len(rows)] = 0
     found = rows[place] == hits.row
     counts[place[found], hits.term[found]] = hits.count[found]
-    facts = _FactMatches(index, view, terms, vectors)
+    facts = _FactMatches(index, view, terms, vector)
 
     words_1 = _bm25(counts, view.length, idf)
     near = view.around(counts, 1) + facts.counts
-    words_3 = _bm25(near, view.around(view.length, 1) + facts.lengths, idf)
     words_9 = _bm25(view.around(counts, REACH) + facts.counts, view.around(view.length, REACH) + facts.lengths, idf)
-    cosines = index.vectors.rows[rows].astype(np.float32) @ vectors.T  # [rows, texts]
-    whole = cosines[:, 0]
-    meaning_3 = np.maximum(view.around(whole, 1) / view.norms(1), facts.meaning)
-    meaning_9 = view.around(whole, REACH) / view.norms(REACH)
+    meaning_1 = index.vectors.rows[rows].astype(np.float32) @ vector
+    meaning_3 = np.maximum(view.around(meaning_1, 1) / view.norms(1), facts.meaning)
+    meaning_9 = view.around(meaning_1, REACH) / view.norms(REACH)
     asks = (index.flags.rows[rows] & QUESTION > 0).astype(np.float32)
     speaker = index.speaker.rows[rows]
     previous = view.previous()
     columns = (
         _scaled(words_1),
-        _scaled(words_3),
         _scaled(words_9),
-        np.where(view.has_next(), np.roll(_scaled(words_1), -1), 0.0),
         (near > 0) @ idf / max(float(idf.sum()), 1e-6),
         _scaled(words_9) * query.listing,
-        _scaled(whole),
+        _scaled(meaning_1),
         _scaled(meaning_3),
         _scaled(meaning_9),
-        (cosines[:, 1:] / np.maximum(cosines[:, 1:].max(axis=0), 1e-6)).max(axis=1)
-        if vectors.shape[0] > 1
-        else _scaled(whole),
         _speaker_match(index.speakers, speaker, query.speaker),
-        np.log1p(index.cost.rows[rows]),
         asks,
         np.where(view.has_previous() & (speaker != speaker[previous]), asks[previous], 0.0),
         np.zeros(len(rows)) if nearness is None else nearness[rows],
@@ -139,14 +128,11 @@ class _View:
     def has_previous(self) -> NDArray[np.bool_]:
         return self._at > self._low
 
-    def has_next(self) -> NDArray[np.bool_]:
-        return self._at + 1 < self._high
-
 
 class _FactMatches:
     """What the facts about a row's window add to its context: counts [rows, terms], lengths [rows], meaning [rows]."""
 
-    def __init__(self, index: ConversationIndex, view: _View, terms: Sequence[int], vectors: Matrix) -> None:
+    def __init__(self, index: ConversationIndex, view: _View, terms: Sequence[int], vector: Matrix) -> None:
         rows = view.rows
         self.counts: Matrix | float = 0.0
         self.lengths: Matrix | float = 0.0
@@ -160,10 +146,16 @@ class _FactMatches:
         counts = np.zeros((known.count + 1, len(terms)), np.float32)  # the last row is for turns without facts
         counts[hits.row, hits.term] = hits.count
         best = np.full(known.count + 1, -1.0, np.float32)
-        np.maximum.at(best, known.window, known.vectors.astype(np.float32) @ vectors[0])
+        np.maximum.at(best, known.window, known.vectors.astype(np.float32) @ vector)
         self.counts = counts[window]
         self.lengths = np.where(has, known.lengths[window], 0.0).astype(np.float32)
         self.meaning = best[window]
+
+
+def _direction(vectors: Matrix) -> Matrix:
+    """[dim] The message's vector, drawn towards its questions' where it has them apart."""
+    total = vectors[0] + ASKED * vectors[1:].sum(axis=0)
+    return total / max(float(np.linalg.norm(total)), 1e-6)
 
 
 def _weighted_terms(index: ConversationIndex, query: Query) -> tuple[list[int], Matrix]:

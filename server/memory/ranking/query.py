@@ -5,11 +5,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from server.memory.ranking.dates import NamedDate, find_dates
-from server.memory.ranking.words import STOP, term_ids, words
+from server.memory.ranking.words import STOP, term_ids
 
 MAX_CHARACTERS = 2_000  # of a message; a paste of ten thousand is searched by its beginning and, mostly, its end
 MAX_DENSE_CHARACTERS = 400  # of a text to embed: latency grows with length
-MAX_TEXTS = 4
+ASKED = 2  # how much more the questions of a message count than the rest of it
 MIN_NICKNAME = 3  # letters of a name that stand for it: "Mel" for Melanie
 
 _AIDE = re.compile(  # words spent on asking, which say nothing of what is asked for
@@ -23,14 +23,15 @@ _WHEN = re.compile(r"\b(?:when|what (?:date|day|month|year|time)|how long ago)\b
 _LISTING = re.compile(
     r"\b(?:what|which)\s+(?:\w+\s+){0,2}?\w+s\b|\bhow many\b|\bha(?:s|ve)\b|\ball\b|\bever\b|\bboth\b", re.IGNORECASE
 )
-_CLAUSE = re.compile(r"[.!?;:,\n]+|\b(?:and|or|while|after|before|when|with|for|at|from|because|but)\b", re.IGNORECASE)
+_SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|(?<=[。！？])|\n+")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question taken apart. `texts` are to be embedded (kind "query") and given to `rank` in this order.
+    """A message taken apart. `texts` are to be embedded (kind "query") and given to `rank` in this order.
 
-    `terms` are (term id, times); `speaker` is the one it is about, if it is about one; `listing`: it asks for
+    They are the message and, where it says other things too, its questions alone, which count for more.
+    `terms` are (term id, weight); `speaker` is the one it is about, if it is about one; `listing`: it asks for
     several things that may lie far apart; `when`: it asks for a time.
     """
 
@@ -57,31 +58,45 @@ def parse_query(text: str, speakers: tuple[str, ...], asker: int | None = 0) -> 
 
     `asker` is the index of the one who writes it ("I" is them, "you" the other); None for someone outside it.
     """
-    bounded = (
-        text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS // 4]} {text[-MAX_CHARACTERS * 3 // 4 :]}"
-    )
-    about = _about(bounded, speakers, asker)
-    plain, dates = find_dates(_AIDE.sub(" ", bounded))
-    plain = _without_names(plain, speakers) or bounded.strip() or " "
+    if len(text) > MAX_CHARACTERS:
+        text = f"{text[: MAX_CHARACTERS // 4]} {text[-MAX_CHARACTERS * 3 // 4 :]}"
+    asked = _questions(text)
+    whole, dates = _plain(text, speakers)
+    question, _ = _plain(asked, speakers)
+    whole = whole or text.strip() or " "
+    terms = Counter(term_ids(whole))
+    for term in term_ids(question):
+        terms[term] += ASKED
     return Query(
-        text=bounded,
-        texts=_texts(plain),
-        terms=tuple(Counter(term_ids(plain)).items()),
-        speaker=about,
+        text=text,
+        texts=tuple(_shortened(part) for part in (whole, question) if part),
+        terms=tuple(terms.items()),
+        speaker=_about(asked or text, speakers, asker),
         dates=dates,
-        listing=_LISTING.search(plain) is not None,
-        when=_WHEN.search(plain) is not None,
+        listing=_LISTING.search(question or whole) is not None,
+        when=_WHEN.search(question or whole) is not None,
     )
 
 
-def _texts(plain: str) -> tuple[str, ...]:
-    """The question, its content words, and its longest parts where it has several: at most four, in this order."""
-    whole = plain if len(plain) <= MAX_DENSE_CHARACTERS else plain[-MAX_DENSE_CHARACTERS:].partition(" ")[2]
-    content = " ".join(word for word in words(whole) if word not in STOP)
-    parts = [part.strip() for part in _CLAUSE.split(whole)]
-    parts = [part for part in parts if len([word for word in words(part) if word not in STOP]) >= 2 and part != whole]
-    longest = sorted(parts, key=len, reverse=True)[: MAX_TEXTS - 2]
-    return tuple(dict.fromkeys(text for text in (whole or plain[:MAX_DENSE_CHARACTERS], content, *longest) if text))
+def _plain(text: str, speakers: tuple[str, ...]) -> tuple[str, tuple[NamedDate, ...]]:
+    """`text` without names, dates and words spent on asking, and the dates."""
+    rest, dates = find_dates(_AIDE.sub(" ", text))
+    return _without_names(rest, speakers), dates
+
+
+def _questions(text: str) -> str:
+    """The sentences of `text` that ask; nothing where all of them do, or none."""
+    sentences = [sentence for sentence in _SENTENCE.split(text) if sentence and sentence.strip()]
+    asking = [sentence for sentence in sentences if "?" in sentence or "？" in sentence]
+    return " ".join(asking) if len(asking) < len(sentences) else ""
+
+
+def _shortened(text: str) -> str:
+    """The end of a long text, which is what a message comes to."""
+    if len(text) <= MAX_DENSE_CHARACTERS:
+        return text
+    end = text[-MAX_DENSE_CHARACTERS:]
+    return end.partition(" ")[2] or end
 
 
 def _about(text: str, speakers: tuple[str, ...], asker: int | None) -> str | None:
