@@ -1,0 +1,119 @@
+"""API keys: what they open, and when they stop."""
+
+import pytest
+
+from server.accounts.principal import SCOPES
+from server.accounts.service import Accounts
+from server.errors import InvalidId, InvalidRequest, NotFound, Unauthenticated, VestigeError
+from tests.accounts.conftest import OWNER_TOKEN, Clock
+
+HERE = "127.0.0.1"
+
+
+async def test_a_key_is_its_tenant_scopes_and_tier(accounts: Accounts) -> None:
+    made, key = await accounts.create_key("acme", "Back end", ["chat", "memory"], tier="plus")
+    assert key.startswith(f"vst_{made.id}_") and len(key.rsplit("_", 1)[0]) == len("vst_") + 10
+    who = await accounts.by_bearer(key, remote=HERE)
+    assert (who.tenant, who.user, who.role, who.tier, who.kind) == ("acme", None, "service", "plus", "key")
+    assert who.scopes == {"chat", "memory"}
+    assert await accounts.keys("acme") == [await _used(accounts, made.id)]
+    assert await accounts.keys("home") == []
+
+
+async def _used(accounts: Accounts, id: str):
+    return next(key for key in await accounts.keys(None) if key.id == id)
+
+
+async def test_a_bound_key_is_its_user_and_never_more(accounts: Accounts) -> None:
+    owner = await accounts.by_bearer(OWNER_TOKEN, remote=HERE)
+    ben = await accounts.add_user("home", "Ben", role="admin", tier="plus")
+    _, key = await accounts.create_key("home", "phone", SCOPES, user_id=ben.id)
+    who = await accounts.by_bearer(key, remote=HERE)
+    assert (who.user, who.name, who.tier, who.scopes) == (ben.id, "Ben", "plus", SCOPES)
+    await accounts.change_user("home", ben.id, by=owner, role="member", tier="free")
+    who = await accounts.by_bearer(key, remote=HERE)
+    assert (who.is_admin, who.tier) == (False, "free")
+
+
+async def test_a_revoked_key_is_dead_at_the_next_request(accounts: Accounts) -> None:
+    made, key = await accounts.create_key("home", "app", {"chat"})
+    assert (await accounts.by_bearer(key, remote=HERE)).user is None
+    await accounts.revoke_key(made.id, tenant="home")
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await accounts.by_bearer(key, remote=HERE)
+    assert await accounts.keys(None) == []
+    with pytest.raises(NotFound):
+        await accounts.revoke_key(made.id, tenant="home")
+
+
+async def test_another_tenants_keys_are_out_of_reach(accounts: Accounts) -> None:
+    made, key = await accounts.create_key("acme", "app", {"chat"})
+    with pytest.raises(NotFound):
+        await accounts.revoke_key(made.id, tenant="home")
+    assert (await accounts.by_bearer(key, remote=HERE)).tenant == "acme"
+    await accounts.revoke_key(made.id, tenant=None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"scopes": []}, InvalidRequest),
+        ({"scopes": ["chat", "root"]}, InvalidRequest),
+        ({"name": " "}, InvalidRequest),
+        ({"tier": "gold"}, InvalidRequest),
+        ({"user_id": "nobody"}, NotFound),
+        ({"user_id": "../owner"}, InvalidId),
+        ({"tenant": "a/b"}, InvalidId),
+    ],
+)
+async def test_keys_that_cannot_be_made(
+    accounts: Accounts, fields: dict[str, object], error: type[VestigeError]
+) -> None:
+    wanted: dict = {"tenant": "home", "name": "app", "scopes": ["chat"]} | fields
+    with pytest.raises(error):
+        await accounts.create_key(wanted.pop("tenant"), wanted.pop("name"), wanted.pop("scopes"), **wanted)
+    assert await accounts.keys(None) == []
+
+
+async def test_last_used_is_noted_once_a_minute(accounts: Accounts, clock: Clock) -> None:
+    made, key = await accounts.create_key("home", "app", {"chat"})
+    assert made.last_used is None
+    await accounts.by_bearer(key, remote=HERE)
+    first = clock.now
+    clock.forward(seconds=30)
+    await accounts.by_bearer(key, remote=HERE)
+    assert (await _used(accounts, made.id)).last_used == first
+    clock.forward(seconds=30)
+    await accounts.by_bearer(key, remote=HERE)
+    assert (await _used(accounts, made.id)).last_used == clock.now
+
+
+async def test_wrong_keys(accounts: Accounts) -> None:
+    made, key = await accounts.create_key("home", "app", {"chat"})
+    secret = key.rsplit("_", 1)[1]
+    wrong = [
+        "",
+        "vst_",
+        made.id,
+        secret,
+        key[:-1],
+        key + "A",
+        key.upper(),
+        key.replace("vst_", "vst-"),
+        f"vst_{made.id}_" + "A" * 43,
+        f"vst_{'a' * 10}_{secret}",
+        f"{key}\n",
+        f"vst_*_{secret}",
+        f"vst_{made.id}' OR '1'='1_{secret}",
+        "vst_\r\nDEL vestige\r\n",
+        "x" * 100_000,
+        "ключ",
+        "\ud800",
+        OWNER_TOKEN[:-1],
+        OWNER_TOKEN + " ",
+    ]
+    for number, presented in enumerate(wrong):
+        with pytest.raises(Unauthenticated) as refused:
+            await accounts.by_bearer(presented, remote=f"10.0.0.{number}")
+        assert refused.value.message.startswith("That credential is wrong")  # the same for all of them
+    assert (await accounts.by_bearer(key, remote="10.0.0.1")).credential == f"key:{made.id}"
