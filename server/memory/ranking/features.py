@@ -163,10 +163,12 @@ def _weighted_terms(index: ConversationIndex, query: Query) -> tuple[list[int], 
     terms = [term for term, _ in query.terms]
     if not terms:
         return [], np.empty(0, np.float32)
-    document_frequency = np.bincount(index.postings.find(terms).term, minlength=len(terms))
-    idf = np.log1p((len(index) - document_frequency + 0.5) / (document_frequency + 0.5))
+    among = np.bincount(index.postings.find(terms).term, minlength=len(terms))
+    if index.facts is not None:  # a word that only facts have must count
+        among = np.maximum(among, np.bincount(index.facts.postings.find(terms).term, minlength=len(terms)))
+    idf = np.log1p((len(index) - among + 0.5) / (among + 0.5))
     weight = (np.maximum(idf, 0.0) * [times for _, times in query.terms]).astype(np.float32)
-    known = np.flatnonzero(document_frequency > 0)
+    known = np.flatnonzero(among)
     best = known[np.argsort(-weight[known], kind="stable")][:MAX_TERMS]
     return [terms[at] for at in best], weight[best]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from server.memory.ranking.growing import Column
 from server.memory.ranking.model import IndexedTurn, Matrix, WindowFacts
 from server.memory.ranking.postings import Postings
-from server.memory.ranking.words import WHEN_WORDS, term_ids, words
+from server.memory.ranking.words import WHEN_WORDS, hashed, term_ids, words
 from server.memory.tokens import weigh
 
 SESSION_GAP = timedelta(hours=4)  # a longer silence ends a session; context does not reach across it
@@ -122,10 +122,11 @@ class ConversationIndex:
         said.extend(Said(turn.speaker, turn.text, turn.created) for turn in turns)
         speakers = tuple(dict.fromkeys((*self.speakers, *(turn.speaker for turn in turns))))
         number = {name: at for at, name in enumerate(speakers)}
-        terms = [term_ids(turn.text) for turn in turns]
-        vectors = np.stack([np.asarray(turn.vector, np.float32) for turn in turns])
+        tokens = [words(turn.text) for turn in turns]
+        terms = [hashed(row) for row in tokens]
+        vectors = np.stack([turn.vector for turn in turns]).astype(np.float16, copy=False)
         base = self if self.vectors.rows.shape[1] == vectors.shape[1] else _shaped(self, vectors.shape[1])
-        all_sessions, all_vectors = self.session.extended(sessions), base.vectors.extended(vectors.astype(np.float16))
+        all_sessions, all_vectors = self.session.extended(sessions), base.vectors.extended(vectors)
         return replace(
             self,
             said=said,
@@ -134,7 +135,9 @@ class ConversationIndex:
             day=self.day.extended(np.array([turn.created.toordinal() for turn in turns], np.int32)),
             speaker=self.speaker.extended(np.array([number[turn.speaker] for turn in turns], np.int16)),
             cost=self.cost.extended(np.array([weigh(f"{t.speaker}: {t.text}") for t in turns], np.float32)),
-            flags=self.flags.extended(np.array([_flags(turn.text) for turn in turns], np.uint8)),
+            flags=self.flags.extended(
+                np.array([_flags(turn.text, row) for turn, row in zip(turns, tokens, strict=True)], np.uint8)
+            ),
             length=self.length.extended(np.array([len(row) for row in terms], np.float32)),
             vectors=all_vectors,
             back=self.back.extended(_back_products(all_vectors.rows, all_sessions.rows, old)),
@@ -179,9 +182,9 @@ def _shaped(index: ConversationIndex, dim: int) -> ConversationIndex:
     )
 
 
-def _flags(text: str) -> int:
+def _flags(text: str, tokens: list[str]) -> int:
     asks = QUESTION if "?" in text or "？" in text else 0
-    return asks | (MENTIONS_TIME if not WHEN_WORDS.isdisjoint(words(text)) else 0)
+    return asks | (0 if WHEN_WORDS.isdisjoint(tokens) else MENTIONS_TIME)
 
 
 def _back_products(vectors: NDArray[np.float16], sessions: NDArray[np.int32], start: int) -> Matrix:

@@ -14,8 +14,11 @@ MIN_NICKNAME = 3  # letters of a name that stand for it: "Mel" for Melanie
 
 _AIDE = re.compile(  # words spent on asking, which say nothing of what is asked for
     r"\b(?:(?:do|did|can|could|would|will|don['’]t)\s+you\s+(?:still\s+|even\s+)?"
-    r"(?:remember|recall|know|tell\s+me|remind\s+me)|(?:remind|tell)\s+me|(?:i|you)\s+(?:told|said\s+to)\s+(?:you|me))\b",
+    r"(?:remember|recall|know|tell\s+me|remind\s+me)|(?:remind|tell)\s+me)\b",
     re.IGNORECASE,
+)
+_TOLD = re.compile(
+    r"\b(i|you)\s+(?:have\s+|had\s+|ever\s+)*(?:told|said\s+to|mentioned\s+to)\s+(?:you|me)\b", re.IGNORECASE
 )
 _FIRST = frozenset({"i", "me", "my", "mine", "myself"})
 _SECOND = frozenset({"you", "your", "yours", "yourself"})
@@ -80,7 +83,7 @@ def parse_query(text: str, speakers: tuple[str, ...], asker: int | None = 0) -> 
 
 def _plain(text: str, speakers: tuple[str, ...]) -> tuple[str, tuple[NamedDate, ...]]:
     """`text` without names, dates and words spent on asking, and the dates."""
-    rest, dates = find_dates(_AIDE.sub(" ", text))
+    rest, dates = find_dates(_TOLD.sub(" ", _AIDE.sub(" ", text)))
     return _without_names(rest, speakers), dates
 
 
@@ -105,7 +108,7 @@ def _about(text: str, speakers: tuple[str, ...], asker: int | None) -> str | Non
     named = [name for name in speakers if any(_calls(word, name) for word in said)]
     if named or asker is None or len(speakers) != 2:
         return named[0] if len(named) == 1 else None
-    pronouns = set(re.findall(r"\w+", _AIDE.sub(" ", text).lower()))
+    pronouns = set(re.findall(r"\w+", _TOLD.sub(r"\1", _AIDE.sub(" ", text)).lower()))
     first, second = bool(pronouns & _FIRST), bool(pronouns & _SECOND)
     if first == second:
         return None
@@ -124,4 +127,5 @@ def _without_names(text: str, names: tuple[str, ...]) -> str:
     parts = sorted({part for name in names for part in re.findall(r"\w+", name) if part.lower() not in STOP}, key=len)
     if parts:
         text = re.sub(rf"\b(?:{'|'.join(map(re.escape, reversed(parts)))})(?:['’]s)?\b", " ", text, flags=re.IGNORECASE)
-    return re.sub(r"\s+([,.?!])", r"\1", re.sub(r"\s+", " ", text)).strip(" ,")
+    text = re.sub(r"\s+([,.?!])", r"\1", re.sub(r"\s+", " ", text))
+    return re.sub(r",+([,.?!])", r"\1", text).strip(" ,")

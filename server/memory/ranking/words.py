@@ -54,4 +54,9 @@ def term_ids(text: str) -> list[int]:
 
     Hashes rather than strings, so that an index holds numbers only; two words meet by chance once in four billion.
     """
-    return [zlib.crc32(stem.encode("utf-8", "surrogatepass")) for stem in stems(words(text))]
+    return hashed(words(text))
+
+
+def hashed(tokens: Iterable[str]) -> list[int]:
+    """`term_ids` of words that are split already."""
+    return [zlib.crc32(stem.encode("utf-8", "surrogatepass")) for stem in stems(tokens)]
