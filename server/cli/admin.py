@@ -1,0 +1,94 @@
+"""The administration API for the command line: of the running server, or of one that lives as long as the command.
+
+Either way a command is an HTTP call, so that it does the same whether the server runs or not.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+from aiohttp import web
+
+from server.accounts.service import Accounts
+from server.api import admin, middlewares
+from server.api.keys import ACCOUNTS, METRICS, SETTINGS
+from server.api.routes import add_routes
+from server.cli.running import Running, find
+from server.datafolder import DataFolder
+from server.errors import VestigeError
+from server.metrics import Metrics
+from server.settings import Settings
+from server.stores.redis import open_redis
+
+_SECONDS = 30.0
+
+
+class CommandFailed(VestigeError):
+    """The server refused; its own sentence says why."""
+
+
+class AdminApi:
+    """Calls with the owner's credential."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The answer's JSON, None where it has none.
+
+        Raises:
+            CommandFailed: the server refused, or went away.
+        """
+        try:
+            response = await self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise CommandFailed(f"The server did not answer ({type(error).__name__}): try again.") from error
+        if response.is_error:
+            raise CommandFailed(response.json()["error"]["message"])
+        return response.json() if response.content else None
+
+
+@asynccontextmanager
+async def running_api(running: Running) -> AsyncIterator[AdminApi]:
+    """The API of a server that runs."""
+    headers = {"Authorization": f"Bearer {running.token}"}
+    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=_SECONDS) as client:
+        yield AdminApi(client)
+
+
+@asynccontextmanager
+async def admin_api(settings: Settings) -> AsyncIterator[AdminApi]:
+    """The API of whichever server has the data folder open, or else of our own.
+
+    Raises:
+        StartupError: no server runs, and the data folder or the store cannot be opened either.
+    """
+    running = find(settings.data)
+    if running is not None:
+        async with running_api(running) as api:
+            yield api
+        return
+    token = secrets.token_urlsafe(32)
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(DataFolder(settings.data).open())
+        redis = await stack.enter_async_context(open_redis(settings, folder))
+        app = web.Application()
+        app[SETTINGS], app[METRICS] = settings, Metrics()
+        app[ACCOUNTS] = Accounts(redis.state, settings, owner_token=token)
+        middlewares.install(app)
+        add_routes(app, admin.routes())
+        runner = web.AppRunner(app, **middlewares.server_options())
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        # a private folder of its own: the data folder's path may be too long for a socket
+        socket = Path(stack.enter_context(TemporaryDirectory(prefix="vestige-"))) / "admin.sock"
+        await web.UnixSite(runner, str(socket)).start()
+        url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        headers = {"Authorization": f"Bearer {token}"}
+        client = httpx.AsyncClient(transport=transport, base_url=url, headers=headers, timeout=_SECONDS)
+        yield AdminApi(await stack.enter_async_context(client))

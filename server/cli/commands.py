@@ -1,0 +1,87 @@
+"""The commands and their help."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from server import __version__
+from server.cli import people
+from server.cli.logs import configure_logging
+from server.cli.options import ConfigFile, Data, Place, load_for
+from server.cli.reference import settings_reference
+
+app = typer.Typer(
+    name="vestige",
+    help="Characters that keep their face, wear exactly the item they were given, and remember.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(people.keys, name="keys")
+app.add_typer(people.users, name="users")
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    context.obj = Place(config, data)
+    configure_logging("warning")
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless said otherwise.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    data: Data = None,
+    config: ConfigFile = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Start the server and print one link that signs you in. Ctrl-C stops it; nothing is lost."""
+    from server.cli.serving import serve as run
+
+    run(load_for(context, config, data, host=host, port=port, log_level=log_level).settings)
+
+
+@app.command()
+def config(
+    context: typer.Context,
+    data: Data = None,
+    config: ConfigFile = None,
+    reference: Annotated[bool, typer.Option("--reference", help="Print docs/settings.md instead.")] = False,
+) -> None:
+    """Print the effective settings, secrets masked, and where each came from."""
+    if reference:
+        print(settings_reference(), end="")
+        return
+    table = Table("setting", "value", "from", box=None, header_style="bold")
+    for name, value, source in load_for(context, config, data).rows():
+        table.add_row(name, value, source, style="dim" if source == "default" else "")
+    console = Console(soft_wrap=True)
+    console.print(table)
+
+
+@app.command()
+def link(context: typer.Context, data: Data = None, config: ConfigFile = None) -> None:
+    """Print a fresh sign-in link for the owner of the running server."""
+    people.owner_link(load_for(context, config, data).settings)
+
+
+@app.command()
+def reindex(context: typer.Context, data: Data = None, config: ConfigFile = None) -> None:
+    """Embed all memory again after `embedder` changed. Stop the server first; it resumes where it was stopped."""
+    from server.cli.reindexing import reindex as run
+
+    run(load_for(context, config, data).settings)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
