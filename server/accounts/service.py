@@ -173,23 +173,29 @@ class Accounts:
         _log.info("link_made", tenant=tenant, user=id)
         return token
 
-    async def delete_user(self, tenant: str, id: str) -> bool:
-        """Removes the account: record, sessions, links and the keys bound to it; False where there was no record.
+    async def lock_out(self, tenant: str, id: str) -> None:
+        """Ends every credential of a user: sessions, unused links, the keys bound to it."""
+        check_slug(id, "user_id")
+        _guard_home_owner(tenant, id)
+        with store_errors(_STORE):
+            await self._sessions.end_all(tenant, id)
+            await self._keys.revoke_bound(tenant, id)
 
-        Its credentials end first, so nothing new is written in its name. What the user said and made is not here.
+    async def delete_user(self, tenant: str, id: str) -> bool:
+        """Removes the account and its credentials; False where there was no record.
+
+        What the user said and made is not here; who removes that calls `lock_out` first and this last.
 
         Raises:
             Conflict: the owner cannot be removed.
         """
-        check_slug(id, "user_id")
-        if (tenant, id) == (HOME, OWNER):
-            raise Conflict("The owner's account cannot be removed.")
+        await self.lock_out(tenant, id)
         with store_errors(_STORE):
             removed = await self._users.remove(tenant, id)
-            await self._sessions.end_all(tenant, id)
-            await self._keys.revoke_bound(tenant, id)
             await self._state.delete(key("active", f"{tenant}/{id}"))
         if removed:
+            # once more: a sign-in between the two would have left its session behind (it opens nothing)
+            await self.lock_out(tenant, id)
             _log.info("user_removed", tenant=tenant, user=id)
         return removed
 
@@ -306,6 +312,11 @@ def _check_role(role: str) -> None:
 def _guard_owner(user: User, by: Principal) -> None:
     if user.role == "owner" and by.role != "owner":
         raise Forbidden("Only the owner may change or sign in as the owner.")
+
+
+def _guard_home_owner(tenant: str, id: str) -> None:
+    if (tenant, id) == (HOME, OWNER):
+        raise Conflict("The owner's account cannot be removed.")
 
 
 def _there(user: User | None) -> User:
