@@ -1,0 +1,159 @@
+"""One HTTP exchange with a model server: bounded in time and size, never redirected, never compressed."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+
+from server.errors import ModelError, ModelUnavailable
+from server.routing.clock import Clock
+from server.routing.failures import Report, Target, read_report
+from server.routing.options import Options, SecretHeaders
+from server.routing.sse import EventReader, EventTooLarge
+from server.routing.wire import Chunk, chunk_of, read_chunk
+
+MAX_BODY = 4 << 20  # bytes of an answer that is not a stream
+MAX_ERROR = 64 << 10
+BYTES_PER_TOKEN = 2_048  # of a stream: the JSON around a token is many times its text
+CONNECT_SECONDS = 10.0
+GOODBYE_SECONDS = 0.2
+
+
+class Exchange:
+    """Speaks HTTP with the server that `options` name, over a session it does not own.
+
+    Raises:
+        SettingsError: the key cannot be one.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, options: Options) -> None:
+        self._session = session
+        self._base = options.base_url
+        self._headers = options.headers()
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, path: str, body: Mapping[str, Any] | None, target: Target, clock: Clock
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response up to its headers, whatever its status. Left before the body's end, the connection is closed.
+
+        Raises:
+            ModelUnavailable, ModelTimeout: there is none.
+        """
+        headers, data = self._headers, None
+        if body is not None:
+            headers = SecretHeaders(
+                headers, **{"Content-Type": "application/json", "Accept": "text/event-stream, application/json"}
+            )
+            data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        try:
+            async with clock.wait():
+                response = await self._session.request(
+                    method, self._base / path, data=data, headers=headers, allow_redirects=False, timeout=self._timeout
+                )
+        except aiohttp.ClientSSLError as error:
+            raise ModelUnavailable(f"{target} has a certificate that is not trusted.", model=target.model) from error
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+            raise ModelUnavailable(f"{target} cannot be reached. Is it running?", model=target.model) from error
+        except aiohttp.ClientConnectionError as error:
+            raise ModelUnavailable(f"{target} hung up without an answer. Try again.", model=target.model) from error
+        except TimeoutError as error:
+            raise clock.late(target) from error
+        except (aiohttp.ClientError, OSError):  # its repr shows the request's headers, so it does not travel on
+            raise ModelUnavailable(f"{target} did not answer in HTTP.", model=target.model) from None
+        try:
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise ModelUnavailable(
+                    f"{target} sent a compressed answer, which was not asked for.", model=target.model
+                )
+            yield response
+        finally:
+            response.close()  # an abort, unless the body was read to its end: then the connection is back in the pool
+
+    async def chunks(
+        self, response: aiohttp.ClientResponse, max_tokens: int, target: Target, clock: Clock
+    ) -> AsyncGenerator[Chunk, None]:
+        """What a good response says, chunk by chunk, up to its proper end.
+
+        Raises:
+            ModelUnavailable, ModelTimeout: it breaks off, stalls, or is no stream of chunks.
+        """
+        if response.content_type == "application/json":  # an error under 200, or a server that does not stream
+            yield _understood(chunk_of, await self.json(response, target, clock, MAX_BODY), target)
+            return
+        if response.content_type != "text/event-stream":
+            kind = repr(response.content_type[:64])
+            raise ModelUnavailable(
+                f"{target} answered with {kind} instead of a stream: is it a chat API?", model=target.model
+            )
+        reader, ended, room = EventReader(), False, MAX_BODY + BYTES_PER_TOKEN * max_tokens
+        while data := await self._read(response, target, clock):
+            try:
+                events = reader.feed(data)
+            except EventTooLarge as error:
+                raise ModelUnavailable(f"{target} sent an event too large to be one.", model=target.model) from error
+            for event in events:
+                if event == "[DONE]" or event.strip() == "[DONE]":
+                    await self._goodbye(response)
+                    return
+                if event and not event.isspace():
+                    chunk = _understood(read_chunk, event, target)
+                    ended = ended or chunk.reason is not None
+                    if chunk.alive:
+                        clock.alive()
+                    yield chunk
+            room -= len(data)
+            if room < 0:
+                raise ModelUnavailable(f"{target} sent far more than was asked for.", model=target.model)
+        if not ended:
+            raise _broken(target)
+
+    async def json(self, response: aiohttp.ClientResponse, target: Target, clock: Clock, limit: int) -> object:
+        """A whole body of at most `limit` bytes as JSON.
+
+        Raises:
+            ModelUnavailable, ModelTimeout: it is larger, late, or not JSON.
+        """
+        body = bytearray()
+        while data := await self._read(response, target, clock):
+            body += data
+            if len(body) > limit:
+                raise ModelUnavailable(f"{target} sent far more than was asked for.", model=target.model)
+        return _understood(json.loads, bytes(body), target)
+
+    async def report(self, response: aiohttp.ClientResponse, target: Target, clock: Clock) -> Report:
+        """What an error response says, as far as it can be read."""
+        with suppress(ModelError):
+            return read_report(await self.json(response, target, clock, MAX_ERROR))
+        return read_report(None)
+
+    async def _read(self, response: aiohttp.ClientResponse, target: Target, clock: Clock) -> bytes:
+        """What has arrived of the body; nothing at its end."""
+        try:
+            async with clock.wait():
+                return await response.content.readany()
+        except TimeoutError as error:
+            raise clock.late(target) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _broken(target) from error
+
+    async def _goodbye(self, response: aiohttp.ClientResponse) -> None:
+        """Reads the end of the body, so that the connection can be used again; it is due at once, or not worth it."""
+        with suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await response.content.readany()
+
+
+def _broken(target: Target) -> ModelUnavailable:
+    return ModelUnavailable(f"{target} broke off before the reply was finished. Try again.", model=target.model)
+
+
+def _understood(read: Any, data: object, target: Target) -> Any:
+    try:
+        return read(data)
+    except (ValueError, RecursionError) as error:
+        raise ModelUnavailable(f"{target} sent an answer that cannot be read.", model=target.model) from error

@@ -1,0 +1,76 @@
+"""An incremental reader of `text/event-stream` (WHATWG HTML, section 9.2), with bounded memory."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventTooLarge(ValueError):
+    """An event, or a line without an end, is larger than the reader takes."""
+
+
+class EventReader:
+    """Bytes in as the network cuts them, whole events' data out.
+
+    Lines end with LF, CRLF or CR; a character may be cut between two chunks; comments and the fields `event`, `id` and
+    `retry` carry nothing for us. An event that the end of the stream cuts off is dropped, as the specification asks.
+
+    Args:
+        max_event: bytes of one event, its field names and comments between included.
+    """
+
+    def __init__(self, max_event: int = 1 << 20) -> None:
+        self._max = max_event
+        self._line = bytearray()
+        self._data: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        self._first = True
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """The data of every event that `chunk` completes; several data lines are joined with a newline.
+
+        Raises:
+            EventTooLarge: the reader must not be used any more.
+        """
+        if self._after_cr and chunk:
+            self._after_cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        events: list[str] = []
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            self._grow(end - start)
+            if self._line:
+                self._line += chunk[start:end]
+                line = bytes(self._line)
+                self._line.clear()
+            else:
+                line = chunk[start:end]
+            start = end + 1
+            if self._first:
+                self._first = False
+                line = line.removeprefix(_BOM)
+            if line:
+                self._field(line)
+            else:
+                if self._data:
+                    events.append(b"\n".join(self._data).decode("utf-8", "replace"))
+                    self._data.clear()
+                self._size = 0
+        if start < len(chunk):
+            self._grow(len(chunk) - start)
+            self._line += chunk[start:]
+        return events
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > self._max:
+            raise EventTooLarge(f"an event is larger than {self._max} bytes")
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+        elif not name and not self._data:
+            self._size = 0  # keep-alive comments may come for minutes before the first event

@@ -1,0 +1,178 @@
+"""What a chat-completions server is sent and what one chunk of its stream says, as plain values."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from enum import Enum
+from typing import Any
+
+from server.routing.types import ModelRequest, PromptMessage, Usage
+
+MAX_BREAKPOINTS = 4
+MAX_COUNT = 10**12
+# Models behind OpenRouter that cache a prefix only, or better, where a breakpoint marks it.
+_TAKES_BREAKPOINTS = ("anthropic/", "~anthropic/", "google/gemini", "~google/gemini", "qwen/", "alibaba/")
+
+
+class Dialect(Enum):
+    """Whose additions to the common API an endpoint speaks."""
+
+    PLAIN = "plain"
+    OPENAI = "openai"
+    OPENROUTER = "openrouter"
+
+    @classmethod
+    def of(cls, host: str) -> "Dialect":
+        if host == "openrouter.ai" or host.endswith(".openrouter.ai"):
+            return cls.OPENROUTER
+        if host == "api.openai.com" or host.endswith((".api.openai.com", ".openai.azure.com")):
+            return cls.OPENAI
+        return cls.PLAIN
+
+
+def request_body(request: ModelRequest, model: str, dialect: Dialect) -> dict[str, Any]:
+    """The JSON body of a streamed chat completion."""
+    breakpoints = dialect is Dialect.OPENROUTER and model.startswith(_TAKES_BREAKPOINTS)
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": _messages(request.messages, breakpoints=breakpoints),
+        "stream": True,
+        # the newer name is the only one OpenAI's reasoning models take, and unknown elsewhere
+        "max_completion_tokens" if dialect is Dialect.OPENAI else "max_tokens": request.max_tokens,
+    }
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if dialect is Dialect.OPENROUTER:
+        # it always sends usage; by default it would cut long prompts in the middle, where the memory is
+        body["plugins"] = [{"id": "context-compression", "enabled": False}]
+        if request.session is not None:
+            key = hashlib.sha256(request.session.encode()).hexdigest()[:32]
+            body["session_id"] = body["user"] = key
+    else:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+# Fields that a server may refuse and the call can do without, or, the last, say in another way.
+DISPENSABLE = ("stream_options", "temperature", "plugins", "session_id", "user", "max_tokens")
+
+
+def without(body: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """`body` for a server that does not take `field`."""
+    rest = {name: value for name, value in body.items() if name != field}
+    if field == "max_tokens":  # never without a bound
+        rest["max_completion_tokens"] = body[field]
+    return rest
+
+
+def _messages(messages: Sequence[PromptMessage], *, breakpoints: bool) -> list[dict[str, Any]]:
+    marked = [index for index, message in enumerate(messages) if message.cacheable] if breakpoints else []
+    if len(marked) > MAX_BREAKPOINTS:
+        marked = [marked[0], *marked[1 - MAX_BREAKPOINTS :]]  # the part that never changes, and the longest prefixes
+    return [
+        {
+            "role": message.role,
+            "content": [{"type": "text", "text": message.content, "cache_control": {"type": "ephemeral"}}]
+            if index in marked
+            else message.content,
+        }
+        for index, message in enumerate(messages)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one event of the stream says. `text` is visible; `alive` means the model is at work, seen or not."""
+
+    text: str = ""
+    alive: bool = False
+    reasoning: bool = False
+    refusal: bool = False
+    reason: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    error: Any = None
+
+
+def read_chunk(data: str) -> Chunk:
+    """What the data of one event says.
+
+    Raises:
+        ValueError: it is not a JSON object.
+        RecursionError: it is nested so deeply that no reader takes it.
+    """
+    return chunk_of(json.loads(data))
+
+
+def chunk_of(body: object) -> Chunk:
+    """What a `chat.completion.chunk` says, or a whole `chat.completion` from a server that does not stream.
+
+    Raises:
+        ValueError: it is not a JSON object.
+    """
+    if not isinstance(body, dict):
+        raise ValueError("not a JSON object")
+    model = body.get("model")
+    model = model[:200] if isinstance(model, str) and model else None
+    usage = read_usage(body.get("usage"))
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        delta = choice.get("message")
+        delta = delta if isinstance(delta, dict) else {}
+    text = _text(delta.get("content"))
+    reasoning = bool(delta.get("reasoning") or delta.get("reasoning_content") or delta.get("reasoning_details"))
+    reason = choice.get("finish_reason")
+    reason = reason[:64] if isinstance(reason, str) and reason else None
+    error = body.get("error") or choice.get("error")
+    return Chunk(
+        text=text,
+        alive=bool(text or reasoning or delta.get("tool_calls")),
+        reasoning=reasoning,
+        refusal=bool(delta.get("refusal")),
+        reason=reason,
+        model=model,
+        usage=usage,
+        error=error or ({"message": ""} if reason == "error" else None),
+    )
+
+
+def _text(content: object) -> str:
+    """Visible text of a delta: a string, or the text parts of a list (thinking parts are not visible)."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(part for part in parts if isinstance(part, str))
+    return ""
+
+
+def read_usage(value: object) -> Usage | None:
+    """Usage where both counts are there; nothing is guessed, and nothing is negative."""
+    if not isinstance(value, Mapping):
+        return None
+    prompt, completion = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
+    if prompt is None or completion is None:
+        return None
+    prompt_details, completion_details = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    cached = _count(prompt_details.get("cached_tokens")) if isinstance(prompt_details, Mapping) else None
+    reasoning = _count(completion_details.get("reasoning_tokens")) if isinstance(completion_details, Mapping) else None
+    return Usage(prompt, completion, cached or 0, reasoning or 0, micro_dollars(value.get("cost")))
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return min(max(0, int(value)), MAX_COUNT)
+
+
+def micro_dollars(dollars: object) -> int | None:
+    """Dollars as the provider says them → micro-dollars, rounded up; a negative price costs 0, it credits nobody."""
+    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not math.isfinite(dollars):
+        return None
+    cost = (Decimal(str(dollars)) * 1_000_000).to_integral_value(rounding=ROUND_CEILING)
+    return min(max(0, int(cost)), MAX_COUNT)
