@@ -3,8 +3,8 @@
     python -P bundled_server.py  < one line of JSON, then the pipe stays open  > {"address": "http://127.0.0.1:41449"}
 
 The line: `{"model": path, "name": id, "key": secret, "slots": n, "context": tokens of all slots together, "threads": n,
-"batch_threads": n}`. The key comes by the pipe because arguments can be read by every user of the machine. When the pipe closes, which the
-kernel does for a parent that was killed too, the process ends at once.
+"batch_threads": n}`. The key comes by the pipe because arguments can be read by every user of the machine. When the
+pipe closes, which the kernel does for a parent that was killed too, the process ends at once.
 
 Run as a file and importing nothing of the server, so that it starts fast and needs no import path.
 """

@@ -68,7 +68,7 @@ Step = Say | Pause | Hold | Raw | Send | HangUp
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A reply under status 200. `usage` is merged into the counts; None sends none. `finish` None sends no last chunk."""
+    """A reply, status 200. `usage` is merged into the counts, None sends none; `finish` None sends no last chunk."""
 
     steps: tuple[Step, ...]
     finish: str | None = "stop"
@@ -243,7 +243,7 @@ class FakeOpenAI:
         common = self._common(received)
 
         async def send(chunk: Mapping[str, Any]) -> None:
-            await response.write(b"data: " + json.dumps(common | chunk).encode() + b"\n\n")
+            await response.write(b"data: " + json.dumps({**common, **chunk}).encode() + b"\n\n")
 
         if self.openrouter:
             await response.write(b": OPENROUTER PROCESSING\n\n")
