@@ -19,8 +19,8 @@ from scipy.optimize import minimize
 from bench.embedded import Embedded, embed_all
 from bench.locomo import load
 from bench.report import add_json_argument, report
-from server.memory.ranking import FEATURES, features, pack
-from server.memory.ranking.rank import Ranking
+from server.memory.ranking import FEATURES, feature_matrix, pack
+from server.memory.ranking.scoring import Ranking
 
 WEIGHTS = Path(__file__).parent.parent / "server" / "memory" / "ranking" / "weights.json"
 L2 = 5e-3
@@ -41,7 +41,7 @@ class Case:
 def cases(conversation: Embedded) -> list[Case]:
     out: list[Case] = []
     for question, query, vectors in conversation.asked:
-        rows, matrix = features(conversation.index, query, vectors)
+        rows, matrix = feature_matrix(conversation.index, query, vectors)
         marks = np.isin(conversation.index.seq.rows[rows], list(question.evidence)).astype(float)
         out.append(Case(question.category, rows, matrix.astype(float), marks, question.evidence))
     return out

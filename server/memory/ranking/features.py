@@ -35,7 +35,7 @@ MAX_TERMS = 24  # of a query; the rarest count
 NEAR = 7.0  # days over which nearness to a date falls to 1/e
 
 
-def features(
+def feature_matrix(
     index: ConversationIndex, query: Query, vectors: Matrix, *, end: int | None = None, now: datetime | None = None
 ) -> tuple[NDArray[np.int64], Matrix]:
     """The candidate rows [rows] below `end` and their features [rows, FEATURES].

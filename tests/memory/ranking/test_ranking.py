@@ -14,7 +14,7 @@ from server.memory.ranking import (
     Ranking,
     WindowFacts,
     date_header,
-    features,
+    feature_matrix,
     pack,
     parse_query,
     rank,
@@ -114,7 +114,7 @@ def test_newer_facts_replace_a_windows_older_ones() -> None:
     index = index.extended([], [WindowFacts(1, 6, ("sailor",), np.stack([vector("sailor")]))])
     assert set(seqs(index, ask(index, "sailor"))[:6]) == set(range(1, 7))
     query = parse_query("beekeeper", SPEAKERS)
-    _, matrix = features(index, query, np.stack([vector("something else")]))
+    _, matrix = feature_matrix(index, query, np.stack([vector("something else")]))
     assert not matrix[:, FEATURES.index("words_9")].any()
 
 

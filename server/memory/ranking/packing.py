@@ -5,7 +5,7 @@ from datetime import datetime
 
 from server.memory.ranking.index import ConversationIndex
 from server.memory.ranking.model import RecalledTurn, Span
-from server.memory.ranking.rank import Ranking
+from server.memory.ranking.scoring import Ranking
 from server.memory.tokens import weigh
 
 PATIENCE = 50  # turns in a row that no longer fit before we stop looking for shorter ones

@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from server.memory.ranking.features import FEATURES, features
+from server.memory.ranking.features import FEATURES, feature_matrix
 from server.memory.ranking.index import ConversationIndex
 from server.memory.ranking.model import Matrix
 from server.memory.ranking.query import Query
@@ -46,7 +46,7 @@ def rank(
     shipped ones.
     """
     end = len(index) if before_seq is None else int(np.searchsorted(index.seq.rows, before_seq))
-    rows, matrix = features(index, query, np.asarray(vectors, np.float32), end=end, now=now)
+    rows, matrix = feature_matrix(index, query, np.asarray(vectors, np.float32), end=end, now=now)
     scores = matrix @ (shipped_weights() if weights is None else weights)
     order = np.argsort(-scores, kind="stable")
     return Ranking(rows[order], scores[order])
