@@ -1,0 +1,130 @@
+"""Writing down what windows are about: summaries and facts, in the background, from verbatim text only."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import redis.asyncio
+import structlog
+from server.stores.chroma import ChromaShards
+
+from server.ids import Scope
+from server.memory.keys import Keys
+from server.memory.log import ConversationLog, Head
+from server.memory.metrics import MemoryMetrics
+from server.memory.records import WindowRecord, derived_metadata
+from server.memory.scripts import Scripts
+from server.memory.views import Derived, MemoryOptions
+from server.memory.windows import WindowStore
+from server.memory.writer import Unusable, Writer, opaque
+from server.stores.errors import store_errors
+
+_log = structlog.get_logger(__name__)
+
+SUMMARY = "summary"  # beside record ids in the list of what is to be tried again
+
+
+class Deriver:
+    """Takes windows from the list of those without derived text; puts those that fail back, for later.
+
+    Nothing empty, refused or unreadable is ever stored. The window itself is searchable all the while.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        scripts: Scripts,
+        log: ConversationLog,
+        windows: WindowStore,
+        chroma: ChromaShards,
+        writer: Writer,
+        options: MemoryOptions,
+        metrics: MemoryMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._scripts = scripts
+        self._log = log
+        self._windows = windows
+        self._chroma = chroma
+        self._writer = writer
+        self._options = options
+        self._metrics = metrics
+        self._clock = clock
+
+    async def derive_due(self, scope: Scope) -> int:
+        """Asks about the newest windows that are due; how many were written.
+
+        Raises:
+            StoreUnavailable: what is not written yet stays due.
+        """
+        head = await self._log.head(scope, tail=False)
+        if head is None or not self._writer.enabled:
+            return 0
+        with store_errors("memory"):
+            due = await self._client.zrevrangebyscore(
+                Keys.of(scope).todo,
+                self._clock().timestamp(),
+                "-inf",
+                start=0,
+                num=self._options.derive_at_once + 1,
+            )
+        ids = [str(id) for id in due if id != SUMMARY][: self._options.derive_at_once]
+        windows = await self._windows.load(scope, ids)
+        written = 0
+        for window in (windows[id] for id in ids if id in windows):
+            if window.epoch != head.epoch:
+                continue
+            try:
+                written += await self._derive(scope, head, window)
+            except Unusable as reason:
+                await self.defer(scope, window.id, reason.why)
+                self._metrics.derivations.labels("window", reason.why).inc()
+                if reason.stop:
+                    break
+        return written
+
+    async def defer(self, scope: Scope, member: str, why: str) -> None:
+        """Tries again later, each time later still. The count outlives the server."""
+        keys = Keys.of(scope)
+        now = self._clock().timestamp()
+        if member == SUMMARY:
+            with store_errors("memory"):
+                await self._client.zadd(keys.todo, {SUMMARY: now}, nx=True)
+        count = await self._scripts.run(
+            "defer", (keys.todo, keys.attempts), member, now, why, *self._options.retry_seconds
+        )
+        _log.info("derivation_deferred", what="summary" if member == SUMMARY else "window", why=why, attempt=count)
+
+    async def standing(self, scope: Scope, windows: Sequence[WindowRecord]) -> Mapping[str, Derived]:
+        """How the summary and facts of each window stand, by record id."""
+        undone = [window.id for window in windows if not window.derived]
+        attempts: dict[str, str | None] = {}
+        if undone:
+            with store_errors("memory"):
+                found = await self._client.hmget(Keys.of(scope).attempts, undone)
+            attempts = {id: str(value) if value else None for id, value in zip(undone, found, strict=True)}
+
+        def state(window: WindowRecord) -> Derived:
+            if window.derived:
+                return Derived.DONE
+            if (attempts.get(window.id) or "").endswith(":refused"):
+                return Derived.REFUSED
+            return Derived.PENDING if self._writer.enabled else Derived.NONE
+
+        return {window.id: state(window) for window in windows}
+
+    async def _derive(self, scope: Scope, head: Head, window: WindowRecord) -> bool:
+        written = await self._writer.window(opaque(scope), window.messages, head.names)
+        vectors = await self._windows.embed_facts(written.facts, head.names)
+        keys = Keys.of(scope)
+        with store_errors("memory"):
+            if await self._client.zscore(keys.todo, window.id) is None:
+                return False  # rewritten or deleted while the model was thinking
+        await self._chroma.update_metadata(
+            str(scope), window.id, derived_metadata(written.summary, written.facts, vectors)
+        )
+        done = await self._scripts.run(
+            "derived", (keys.meta, keys.todo, keys.attempts, keys.derived), window.epoch, window.id
+        )
+        self._metrics.derivations.labels("window", "written" if done else "late").inc()
+        return bool(done)

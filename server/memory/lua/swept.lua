@@ -1,0 +1,3 @@
+-- Chroma has confirmed that these records are gone.
+-- KEYS garbage    ARGV member …
+return redis.call('ZREM', KEYS[1], unpack(ARGV))

@@ -1,0 +1,223 @@
+"""The rolling summary: read through the cache, rebuilt from windows, never from the summary before it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+import redis.asyncio
+import structlog
+
+from server.errors import NotFound, StoreUnavailable, TooLarge
+from server.ids import Scope, new_id
+from server.memory.codec import compact
+from server.memory.derive import SUMMARY, Deriver
+from server.memory.keys import GARBAGE, Keys
+from server.memory.log import ConversationLog, Head
+from server.memory.messages import Message
+from server.memory.metrics import MemoryMetrics
+from server.memory.records import WindowRecord, summary_from_data, summary_to_data, summary_to_record
+from server.memory.scripts import Scripts
+from server.memory.tokens import estimate_tokens
+from server.memory.turns import said
+from server.memory.views import MemoryOptions, Summary
+from server.memory.windows import WindowStore
+from server.memory.writer import NAMES, ROLLING_CHARACTERS, Unusable, Writer, fits, note, opaque, transcript
+from server.stores.errors import store_errors
+
+_log = structlog.get_logger(__name__)
+
+_VERBATIM = 2  # newest windows that go in word for word
+_NOTE_TOKENS = 120  # of an older window
+_SPREAD = 24  # notes from all over the past, beside the newest ones
+
+
+class Summaries:
+    """Reads, corrects and rebuilds the rolling summary of conversations."""
+
+    def __init__(
+        self,
+        state: redis.asyncio.Redis,
+        cache: redis.asyncio.Redis,
+        scripts: Scripts,
+        log: ConversationLog,
+        windows: WindowStore,
+        deriver: Deriver,
+        writer: Writer,
+        options: MemoryOptions,
+        metrics: MemoryMetrics,
+        clock: Callable[[], datetime],
+        dim: int,
+    ) -> None:
+        self._state = state
+        self._cache = cache
+        self._scripts = scripts
+        self._log = log
+        self._windows = windows
+        self._deriver = deriver
+        self._writer = writer
+        self._options = options
+        self._metrics = metrics
+        self._clock = clock
+        self._dim = dim
+
+    async def read(self, scope: Scope) -> Summary | None:
+        """The latest: from the cache, or from Chroma and written back. That there is none is never cached."""
+        head, cached = await asyncio.gather(self._log.head(scope, tail=False), self._cached(scope))
+        for _ in range(2):
+            if head is None or head.summary is None:
+                return None
+            if cached is not None and cached["id"] == head.summary:
+                return summary_from_data(cached)
+            found = await self._stored(scope, head.summary)
+            if found is not None:
+                await self._write_back(scope, head.summary, found)
+                return found
+            head = await self._log.head(scope, tail=False)  # it was replaced in between
+        return None
+
+    async def correction(self, scope: Scope) -> Summary | None:
+        """What a person wrote last, if they did."""
+        head = await self._log.head(scope, tail=False)
+        return await self._stored(scope, head.correction) if head and head.correction else None
+
+    async def set(self, scope: Scope, text: str) -> Summary:
+        """A person's own words take its place; later rebuilds are told them.
+
+        Raises:
+            NotFound: there is no conversation yet.
+        """
+        text = said(text, "text").strip()
+        if len(text) > ROLLING_CHARACTERS:
+            raise TooLarge(f"The summary holds at most {ROLLING_CHARACTERS} characters.", field="text")
+        head = await self._log.head(scope, tail=False)
+        if head is None:
+            raise NotFound("There is no conversation yet.", field="character_id")
+        summary = Summary(text, self._clock(), head.windows, "user")
+        if not await self._commit(scope, head, summary):
+            raise NotFound("The conversation has begun anew.", field="character_id")
+        await self.drop_cached(scope)
+        return summary
+
+    async def remove(self, scope: Scope) -> None:
+        """Takes it out, what a person wrote of it included. It is written again when the next windows close."""
+        await self._scripts.run("unsummary", (Keys.of(scope).meta, GARBAGE), str(scope))
+        await self.drop_cached(scope)
+
+    async def drop_cached(self, scope: Scope) -> None:
+        """Raises `StoreUnavailable`: the cache may still hold the text."""
+        with store_errors("cache"):
+            await self._cache.delete(Keys.of(scope).summary_text)
+
+    async def due(self, scope: Scope) -> bool:
+        """Whether enough windows have closed since it was written."""
+        head = await self._log.head(scope, tail=False)
+        if head is None or not self._writer.enabled:
+            return False
+        if head.windows - (head.summary_windows if head.summary else 0) < self._options.summary_every:
+            return False
+        with store_errors("memory"):
+            later = await self._state.zscore(Keys.of(scope).todo, SUMMARY)
+        return later is None or float(later) <= self._clock().timestamp()
+
+    async def rebuild(self, scope: Scope) -> bool:
+        """Writes it anew; whether it now stands. What changed meanwhile makes the result void.
+
+        Raises:
+            StoreUnavailable: nothing is lost.
+        """
+        head = await self._log.head(scope, tail=False)
+        if head is None or not head.windows:
+            return False
+        notes, latest = await self._material(scope, head)
+        correction = await self._stored(scope, head.correction) if head.correction else None
+        try:
+            text = await self._writer.rolling(
+                opaque(scope), notes, latest, correction.text if correction else None, head.names
+            )
+        except Unusable as reason:
+            await self._deriver.defer(scope, SUMMARY, reason.why)
+            self._metrics.derivations.labels("summary", reason.why).inc()
+            return False
+        done = await self._commit(scope, head, Summary(text, self._clock(), head.windows, "model"))
+        self._metrics.derivations.labels("summary", "written" if done else "late").inc()
+        if done:
+            keys = Keys.of(scope)
+            with store_errors("memory"):
+                pipe = self._state.pipeline(transaction=False)
+                pipe.zrem(keys.todo, SUMMARY)
+                pipe.hdel(keys.attempts, SUMMARY)
+                await pipe.execute()
+        return done
+
+    async def _material(self, scope: Scope, head: Head) -> tuple[list[str], list[Message]]:
+        """Notes on older windows, oldest first, and the newest ones word for word, within the budget of tokens.
+
+        A long past is sampled evenly, so that the picture does not shrink to last month.
+        """
+        refs = await self._log.windows(scope, 0, head.windows)
+        newest, older = refs[-_VERBATIM:], refs[:-_VERBATIM]
+        recent, past = older[-_SPREAD:], older[:-_SPREAD]
+        spread = past[:: -(-len(past) // _SPREAD)] if past else []
+        wanted = [*spread, *recent]
+        windows = await self._windows.load(scope, [ref.id for ref in (*wanted, *newest)])
+        latest = [message for ref in newest if ref.id in windows for message in windows[ref.id].messages]
+        left = self._options.summary_input_tokens - estimate_tokens(transcript(latest, head.names or NAMES))
+        taken: dict[str, str] = {}
+        for ref in [*recent[::-1][:8], *spread, *recent[::-1][8:]]:
+            if ref.id in windows:
+                text = _note(windows[ref.id], head)
+                left -= estimate_tokens(text)
+                if left < 0:
+                    break
+                taken[ref.id] = text
+        return [taken[ref.id] for ref in wanted if ref.id in taken], latest
+
+    async def _commit(self, scope: Scope, head: Head, summary: Summary) -> bool:
+        id = new_id("sum")
+        await self._windows.write(scope, summary_to_record(scope, head.epoch, id, summary, self._dim))
+        keys = Keys.of(scope)
+        done = await self._scripts.run(
+            "summary",
+            (keys.meta, keys.windows, GARBAGE),
+            str(scope),
+            head.epoch,
+            head.rev,
+            summary.windows,
+            head.correction or "",
+            id,
+            summary.by,
+        )
+        if done != 1:
+            await self._windows.delete(scope, [id])
+        return done == 1
+
+    async def _stored(self, scope: Scope, id: str) -> Summary | None:
+        records = await self._windows.records(scope, [id])
+        return summary_from_data(dict(records[0].metadata)) if records else None
+
+    async def _cached(self, scope: Scope) -> dict[str, str | int] | None:
+        try:
+            with store_errors("cache"):
+                raw = await self._cache.get(Keys.of(scope).summary_text)
+        except StoreUnavailable as error:
+            self._failed("read", error)
+            return None
+        return json.loads(raw) if raw else None
+
+    async def _write_back(self, scope: Scope, id: str, summary: Summary) -> None:
+        raw = compact({"id": id, **summary_to_data(summary)})
+        try:
+            with store_errors("cache"):
+                await self._cache.set(Keys.of(scope).summary_text, raw, ex=self._options.hot_seconds)
+        except StoreUnavailable as error:
+            self._failed("write", error)
+
+    def _failed(self, what: str, error: StoreUnavailable) -> None:
+        self._metrics.cache_failures.inc()
+        _log.warning("summary_cache_unavailable", doing=what, reason=error.message)
+
+
+def _note(window: WindowRecord, head: Head) -> str:
+    text = window.summary or transcript(window.messages, head.names or NAMES)
+    return note(window.messages[0].created, fits(text, _NOTE_TOKENS))

@@ -1,0 +1,180 @@
+"""Closed windows: written before they live, found by id, closed by compare-and-set.
+
+A record is first named in the garbage list, then written to Chroma, then made live by one script that also takes it
+out of the garbage. Whatever dies in between leaves a conversation without loss and a record that the sweeper deletes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import takewhile
+
+import numpy as np
+import structlog
+from server.stores.chroma import ChromaShards, Record
+
+from server.ids import Scope, new_id, parse_scope
+from server.memory.codec import encode_message
+from server.memory.embedding import Embedder, Vectors
+from server.memory.hot import HotBuffer
+from server.memory.keys import GARBAGE, Keys
+from server.memory.log import ConversationLog, Head, WindowRef, digest
+from server.memory.messages import Message, Status
+from server.memory.metrics import MemoryMetrics
+from server.memory.ranking import embedding_text
+from server.memory.records import WindowRecord, record_to_window, window_to_record
+from server.memory.scripts import Scripts
+from server.memory.views import MemoryOptions, Speakers
+
+_log = structlog.get_logger(__name__)
+
+ABANDONED = "abandoned"  # the error code of a reply whose server died
+_RACES = 5
+_SWEEP = 500
+
+
+class WindowStore:
+    """Reads, writes and closes windows. Safe to use from several processes on the same stores."""
+
+    def __init__(
+        self,
+        log: ConversationLog,
+        scripts: Scripts,
+        chroma: ChromaShards,
+        embedder: Embedder,
+        hot: HotBuffer,
+        options: MemoryOptions,
+        metrics: MemoryMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._log = log
+        self._scripts = scripts
+        self._chroma = chroma
+        self._embedder = embedder
+        self._hot = hot
+        self._options = options
+        self._metrics = metrics
+        self._clock = clock
+
+    async def records(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
+        """The records as stored. One that is not there was rewritten or deleted since its id was read."""
+        return await self._chroma.get(str(scope), ids) if ids else []
+
+    async def load(self, scope: Scope, ids: Sequence[str]) -> dict[str, WindowRecord]:
+        """The windows by id, as far as they are there."""
+        return {record.id: record_to_window(record) for record in await self.records(scope, ids)}
+
+    async def texts(self, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
+        """The windows' encoded messages by id, as far as they are there."""
+        return {record.id: str(record.metadata["messages"]) for record in await self.records(scope, ids)}
+
+    async def embed(self, messages: Sequence[Message], speakers: Speakers | None) -> Vectors:
+        """[messages, dim]: what each turn means; zero for one without text."""
+        vectors = np.zeros((len(messages), self._embedder.dim), np.float32)
+        rows = [row for row, message in enumerate(messages) if message.text.strip()]
+        if rows:
+            names = (speakers.user, speakers.assistant) if speakers else ()
+            texts = [embedding_text("", messages[row].text, names) for row in rows]
+            vectors[rows] = await self._embedder.embed(texts, "passage")
+        return vectors
+
+    async def embed_facts(self, facts: Sequence[str], speakers: Speakers | None) -> Vectors | None:
+        """[facts, dim], or None where there are none."""
+        if not facts:
+            return None
+        names = (speakers.user, speakers.assistant) if speakers else ()
+        return await self._embedder.embed([embedding_text("", fact, names) for fact in facts], "passage")
+
+    async def write(self, scope: Scope, record: Record) -> None:
+        """Puts a record into Chroma that no conversation holds yet.
+
+        Raises:
+            StoreUnavailable: one of the stores does not answer; what was written is garbage.
+        """
+        await self._scripts.run("register", (GARBAGE,), f"{scope}|{record.id}", self._clock().timestamp())
+        await self._chroma.add(str(scope), [record])
+
+    async def delete(self, scope: Scope, ids: Sequence[str]) -> None:
+        """Deletes dead records; they stay on the list of garbage until Chroma has confirmed it."""
+        if ids:
+            await self._chroma.delete(str(scope), ids)
+            await self._scripts.run("swept", (GARBAGE,), *(f"{scope}|{id}" for id in ids))
+            self._metrics.garbage_deleted.inc(len(ids))
+
+    async def close_due(self, scope: Scope) -> int:
+        """Closes windows from the head of the tail while enough settled messages wait there; how many it closed.
+
+        Raises:
+            StoreUnavailable: nothing is lost; the window is closed another time.
+        """
+        closed = races = 0
+        while races < _RACES:
+            head = await self._log.head(scope)
+            if head is None:
+                break
+            due = await self._due(scope, head)
+            if due is None:
+                break
+            if due and await self._close(scope, head, due):
+                closed += 1
+            else:
+                races += 1
+        return closed
+
+    async def sweep(self) -> int:
+        """Deletes what writers that died, or lost a race, left in Chroma; how many records."""
+        total = 0
+        while True:
+            before = self._clock().timestamp() - self._options.garbage_seconds
+            members: list[str] = await self._scripts.run("doom", (GARBAGE,), before, _SWEEP)
+            by_scope: dict[str, list[str]] = {}
+            for member in members:
+                owner, id = member.split("|")
+                by_scope.setdefault(owner, []).append(id)
+            for owner, ids in by_scope.items():
+                await self.delete(parse_scope(owner), ids)
+            total += len(members)
+            if len(members) < _SWEEP:
+                return total
+
+    async def _due(self, scope: Scope, head: Head) -> tuple[Message, ...] | None:
+        """The messages of the next window; none (empty) when one was just given up and the tail is to be read again."""
+        size = self._options.window_messages
+        if len(head.tail) < size + self._options.keep_open:
+            return None
+        settled = tuple(takewhile(lambda message: message.status is not Status.PENDING, head.tail[:size]))
+        if len(settled) == size:
+            return settled
+        waiting = head.tail[len(settled)]
+        if (self._clock() - waiting.said.created).total_seconds() < self._options.stale_seconds:
+            return None
+        given_up = replace(waiting.said, status=Status.FAILED, error=ABANDONED)
+        changed = replace(waiting, alternatives=(given_up,))
+        await self._log.put(scope, head.epoch, waiting.seq, head.raw[waiting.seq], encode_message(changed))
+        return ()
+
+    async def _close(self, scope: Scope, head: Head, messages: tuple[Message, ...]) -> bool:
+        vectors = await self.embed(messages, head.names)
+        window = WindowRecord(new_id("win"), head.epoch, messages, vectors)
+        ref = WindowRef.of(window.id, messages)
+        await self.write(scope, window_to_record(scope, window))
+        keys = Keys.of(scope)
+        seen = [part for message in messages for part in (message.seq, digest(head.raw[message.seq]))]
+        done = await self._scripts.run(
+            "close",
+            (keys.meta, keys.tail, keys.windows, GARBAGE, keys.todo),
+            str(scope),
+            head.epoch,
+            head.windows,
+            ref.raw,
+            window.id,
+            self._clock().timestamp(),
+            *seen,
+        )
+        if done != 1:
+            self._metrics.windows_lost_races.inc()
+            await self.delete(scope, [window.id])
+            return False
+        self._metrics.windows_closed.inc()
+        await self._hot.append(scope, window.id, window.raw_messages)
+        return True
