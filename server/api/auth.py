@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from server.accounts.principal import Principal
-from server.api.hosts import has_own_origin, host_port
-from server.api.keys import ACCOUNTS, METRICS, PRINCIPAL, SETTINGS
-from server.errors import Forbidden, InvalidRequest, Unauthenticated, VestigeError
+from server.api.hosts import came_by_https, has_own_origin, host_port
+from server.api.keys import ACCOUNTS, METRICS, PRINCIPAL, SETTINGS, STALE_COOKIE
+from server.errors import Forbidden, InvalidRequest, Unauthenticated
 from server.ids import Scope
 
 __all__ = ["Acting", "acting_scope", "acting_user", "authenticate", "limit_turns", "principal", "require"]
@@ -45,7 +45,9 @@ async def authenticate(request: web.Request) -> Principal:
                 raise Unauthenticated(_MALFORMED)
             return await accounts.by_bearer(token.strip(), remote=remote)
         if cookie:
+            request[STALE_COOKIE] = True
             who = await accounts.by_session(cookie, remote=remote)
+            request[STALE_COOKIE] = False
             if request.method not in SAFE_METHODS and not has_own_origin(request):
                 raise Forbidden("A signed-in page may only be used from its own origin.", reason="origin")
             return who
@@ -117,23 +119,17 @@ def cookie_name(request: web.Request) -> str:
 
 def set_cookie(request: web.Request, response: web.StreamResponse, session: str) -> None:
     """Hands the session to the browser: for our own pages only, and not for scripts."""
-    settings = request.app[SETTINGS]
-    secure = request.headers.get("Origin", "").startswith("https://") or (settings.public_url or "").startswith(
-        "https:"
-    )
     response.set_cookie(
         cookie_name(request),
         session,
-        max_age=settings.session_days * 86_400,
+        max_age=request.app[SETTINGS].session_days * 86_400,
         path="/",
         httponly=True,
         samesite="Strict",
-        secure=secure,
+        secure=came_by_https(request),
     )
 
 
-def drop_cookie(request: web.Request, response: web.StreamResponse, error: VestigeError | None = None) -> None:
-    """Takes the session cookie away; with `error`, only where the error means that it is no good any more."""
-    name = cookie_name(request)
-    if name in request.cookies and (error is None or (error.status == 401 and "Authorization" not in request.headers)):
-        response.del_cookie(name, path="/", httponly=True, samesite="Strict")
+def drop_cookie(request: web.Request, response: web.StreamResponse) -> None:
+    """Takes the session cookie away from the browser."""
+    response.del_cookie(cookie_name(request), path="/", httponly=True, samesite="Strict", secure=came_by_https(request))

@@ -14,7 +14,7 @@ from server.api.keys import SETTINGS
 from server.errors import Forbidden, InvalidRequest
 from server.settings import LOOPBACK, Settings
 
-__all__ = ["check_host", "check_origin", "has_own_origin", "host_port"]
+__all__ = ["came_by_https", "check_host", "check_origin", "has_own_origin", "host_port"]
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -87,6 +87,22 @@ def has_own_origin(request: web.Request) -> bool:
     return host is not None and _same(scheme, origin, scheme, host)
 
 
+def came_by_https(request: web.Request) -> bool:
+    """Whether the browser's side of the connection is https, as far as it and a proxy say.
+
+    Only for what concerns the asking browser alone: both headers are the client's to choose.
+    """
+    if request.secure or request.headers.get("X-Forwarded-Proto") == "https":
+        return True
+    if "Origin" in request.headers:
+        return request.headers["Origin"].startswith("https://")
+    public, host = request.app[SETTINGS].public_url, parse_host(request.headers.get("Host", ""))
+    if not public or host is None:
+        return False
+    scheme, address = _url_address(public)
+    return scheme == "https" and address.name == host.name
+
+
 def host_port(request: web.Request) -> int | None:
     """The port people reach the server by, None for the default one."""
     address = parse_host(request.headers.get("Host", ""))
@@ -99,7 +115,8 @@ def _same(scheme: str, one: Address, other_scheme: str, other: Address) -> bool:
 
 
 def _names(settings: Settings) -> frozenset[str]:
-    names = {name.lower() for name in (*LOOPBACK, settings.host, *settings.allowed_hosts)}
+    listed = (parse_host(name) for name in settings.allowed_hosts)
+    names = {*LOOPBACK, settings.host.lower(), *(address.name for address in listed if address is not None)}
     if settings.public_url:
         names.add(_url_address(settings.public_url)[1].name)
     return frozenset(names)

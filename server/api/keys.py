@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from server.accounts.service import Accounts
 
 from server.accounts.principal import Principal
+from server.accounts.service import Accounts
 from server.metrics import Metrics
 from server.routing.types import LanguageModel
 from server.settings import Settings
@@ -24,4 +24,6 @@ ERASE: web.AppKey[Erase] = web.AppKey("erase", Callable)  # type: ignore[arg-typ
 
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+STALE_COOKIE: web.RequestKey[bool] = web.RequestKey("stale_cookie", bool)
+"""The request's cookie was looked up and is no session (any more)."""
 STARTED: web.RequestKey[bool] = web.RequestKey("started", bool)

@@ -237,7 +237,7 @@ async def test_the_active_character_is_kept_per_user(accounts: Accounts) -> None
 async def test_nothing_that_signs_in_lies_in_the_store(accounts: Accounts, redis_pair: RedisPair) -> None:
     anna = await accounts.add_user("home", "Anna")
     secrets = [await accounts.new_link("home", anna.id), await signed_in(accounts, anna.id)]
-    secrets.append((await accounts.create_key("home", "app", {"chat"}))[1].rsplit("_", 1)[1])
+    secrets.append((await accounts.create_key("home", "app", {"chat"}))[1].split("_", 2)[2])
     await accounts.sign_in(OWNER_TOKEN, remote=HERE)
     kept = ""
     async for name in redis_pair.state.scan_iter("*"):
