@@ -15,7 +15,7 @@ RESERVED = frozenset({"import", "export", "greeting"})  # words of the HTTP inte
 
 def slug(name: str) -> str | None:
     """`name` in a-z, 0-9 and `-`, at most 48 characters; None for a name in another alphabet."""
-    plain = unicodedata.normalize("NFKD", name.casefold().translate(_LATIN))
+    plain = unicodedata.normalize("NFKD", name).casefold().translate(_LATIN)
     letters = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in plain if ord(letter) < 128)
     foreign = sum(1 for letter in plain if letter.isalpha() and not letter.isascii())
     result = "-".join(letters.split())[:_LONGEST].strip("-")

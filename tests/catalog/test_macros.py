@@ -1,7 +1,7 @@
 """`{{char}}` and `{{user}}` are put in as plain text, once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.catalog.macros import expand
@@ -27,6 +27,7 @@ def test_a_name_that_holds_a_macro_is_only_a_name() -> None:
     assert expand("{{user}}, meet {{char}}", "{{user}}", r"{{char}} \1 <USER>") == r"{{char}} \1 <USER>, meet {{user}}"
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_text_without_braces_or_angles_stays_as_it_is(text: str, char: str, user: str) -> None:
     text = text.replace("{", "").replace("<", "")

@@ -1,7 +1,7 @@
 """Ids come from names, read like them where the alphabet allows, and are always ids."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.catalog.slugs import RESERVED, free_id, slug
@@ -44,6 +44,7 @@ def test_an_endless_crowd_of_namesakes_gets_random_ids() -> None:
     assert len(free_id("Odile", lambda id: len(id) < len("odile-1234"))) == len("odile-12345678")
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_every_name_gives_a_valid_id(name: str) -> None:
     check_slug(free_id(name, lambda _: False), "id")
