@@ -178,3 +178,11 @@ async def test_uploads(door: Door, sent: dict, expected: dict[str, object] | str
         assert expected in answer["error"]["message"]
     else:
         assert (status, answer) == (200, expected)
+
+
+async def test_a_body_that_never_arrives_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.api.body.BODY_SECONDS", 0.05)
+    head = b"POST /v1/say/mira HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + BEARER
+    answer = await raw(door, head + b"Content-Length: 100\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request_timeout"' in answer
