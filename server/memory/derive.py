@@ -5,7 +5,6 @@ from datetime import datetime
 
 import redis.asyncio
 import structlog
-from server.stores.chroma import ChromaShards
 
 from server.ids import Scope
 from server.memory.keys import Keys
@@ -16,6 +15,7 @@ from server.memory.scripts import Scripts
 from server.memory.views import Derived, MemoryOptions
 from server.memory.windows import WindowStore
 from server.memory.writer import Unusable, Writer, opaque
+from server.stores.chroma import ChromaShards
 from server.stores.errors import store_errors
 
 _log = structlog.get_logger(__name__)

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import redis.asyncio
-from server.stores.chroma import ChromaShards
 
 from server.ids import Scope, parse_scope
 from server.memory.codec import message_to_data
@@ -18,6 +17,7 @@ from server.memory.records import summary_to_data
 from server.memory.summary import Summaries
 from server.memory.views import DeletedCounts, Summary
 from server.memory.windows import WindowStore
+from server.stores.chroma import ChromaShards
 from server.stores.errors import store_errors
 
 FORMAT = "vestige-memory/1"

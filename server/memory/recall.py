@@ -10,7 +10,6 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
-from server.stores.chroma import Record
 
 from server.ids import Scope, message_id
 from server.memory.embedding import Embedder
@@ -31,6 +30,7 @@ from server.memory.records import Matrix, WindowRecord, record_to_window
 from server.memory.tokens import estimate_tokens
 from server.memory.views import MemorySpan, MemoryTurn, Recall, Speakers
 from server.memory.windows import WindowStore
+from server.stores.chroma import Record
 
 T = TypeVar("T")
 

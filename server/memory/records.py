@@ -1,8 +1,4 @@
-"""Windows and summaries as records of Chroma.
-
-Everything a record holds lies in its metadata, the verbatim text too: a `document` would be cut into trigrams by
-Chroma's full-text index, which nothing here asks and which cost more than half of the time and of the disk.
-"""
+"""Windows and summaries as records of Chroma: verbatim text as the document, everything else as metadata."""
 
 import base64
 import json
@@ -12,12 +8,12 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from server.stores.chroma import Record
 
 from server.ids import Scope
 from server.memory.codec import compact, decode_messages, encode_messages
 from server.memory.messages import Message
 from server.memory.views import Summary
+from server.stores.chroma import Record
 
 Matrix = NDArray[np.float32]
 
@@ -66,7 +62,7 @@ def window_to_record(scope: Scope, window: WindowRecord) -> Record:
     return Record(
         id=window.id,
         embedding=(mean / length).astype(np.float32),
-        document="",
+        document=window.raw_messages,
         metadata={
             **_whose(scope, window.epoch),
             "kind": "window",
@@ -74,7 +70,6 @@ def window_to_record(scope: Scope, window: WindowRecord) -> Record:
             "last": last.seq,
             "start": first.created.isoformat(),
             "end": last.created.isoformat(),
-            "messages": window.raw_messages,
             "vectors": pack_vectors(window.vectors),
             **derived_metadata(window.summary, window.facts, window.fact_vectors, derived=window.derived),
         },
@@ -96,7 +91,7 @@ def derived_metadata(
 def record_to_window(record: Record) -> WindowRecord:
     data = record.metadata
     epoch = int(data["epoch"])
-    messages = decode_messages(str(data["messages"]), epoch)
+    messages = decode_messages(record.document, epoch)
     facts = tuple(json.loads(str(data["facts"])))
     return WindowRecord(
         id=record.id,
@@ -117,9 +112,19 @@ def summary_to_record(scope: Scope, epoch: int, id: str, summary: Summary, dim: 
     return Record(
         id=id,
         embedding=embedding,
-        document="",
-        metadata={**_whose(scope, epoch), "kind": "summary", **summary_to_data(summary)},
+        document=summary.text,
+        metadata={
+            **_whose(scope, epoch),
+            "kind": "summary",
+            "updated": summary.updated.isoformat(),
+            "windows": summary.windows,
+            "by": summary.by,
+        },
     )
+
+
+def record_to_summary(record: Record) -> Summary:
+    return summary_from_data({**record.metadata, "text": record.document})
 
 
 def summary_to_data(summary: Summary) -> dict[str, str | int]:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from server.stores.chroma import ChromaShards
 
 from server.errors import InvalidRequest
 from server.ids import Scope, message_id, parse_message_id
@@ -41,6 +40,7 @@ from server.memory.views import (
 from server.memory.windows import WindowStore
 from server.memory.writer import FACT_CHARACTERS, MAX_FACTS, Writer, clean
 from server.routing.types import LanguageModel
+from server.stores.chroma import ChromaShards
 from server.stores.redis import RedisPair
 
 _CLOSE_SECONDS = 10.0
@@ -274,7 +274,7 @@ class Memory:
         return WindowPage(await self._shown(scope, found[::-1]), start > 0, head.windows)
 
     async def set_facts(self, scope: Scope, window_id: str, facts: Sequence[str]) -> Window:
-        """A person's facts instead of the model's. The window has a new id then. Raises `NotFound`, `InvalidRequest`."""
+        """A person's facts instead of the model's. Its id changes. Raises `NotFound`, `InvalidRequest`."""
         if len(facts) > MAX_FACTS:
             raise InvalidRequest(f"A window holds at most {MAX_FACTS} facts.", field="facts")
         if any(len(fact) > FACT_CHARACTERS for fact in facts):

@@ -16,7 +16,13 @@ from server.memory.keys import GARBAGE, Keys
 from server.memory.log import ConversationLog, Head
 from server.memory.messages import Message
 from server.memory.metrics import MemoryMetrics
-from server.memory.records import WindowRecord, summary_from_data, summary_to_data, summary_to_record
+from server.memory.records import (
+    WindowRecord,
+    record_to_summary,
+    summary_from_data,
+    summary_to_data,
+    summary_to_record,
+)
 from server.memory.scripts import Scripts
 from server.memory.tokens import estimate_tokens
 from server.memory.turns import said
@@ -194,7 +200,7 @@ class Summaries:
 
     async def _stored(self, scope: Scope, id: str) -> Summary | None:
         records = await self._windows.records(scope, [id])
-        return summary_from_data(dict(records[0].metadata)) if records else None
+        return record_to_summary(records[0]) if records else None
 
     async def _cached(self, scope: Scope) -> dict[str, str | int] | None:
         try:

@@ -11,7 +11,6 @@ from itertools import takewhile
 
 import numpy as np
 import structlog
-from server.stores.chroma import ChromaShards, Record
 
 from server.ids import Scope, new_id, parse_scope
 from server.memory.codec import encode_message
@@ -25,6 +24,7 @@ from server.memory.ranking import embedding_text
 from server.memory.records import WindowRecord, record_to_window, window_to_record
 from server.memory.scripts import Scripts
 from server.memory.views import MemoryOptions, Speakers
+from server.stores.chroma import ChromaShards, Record
 
 _log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class WindowStore:
 
     async def texts(self, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
         """The windows' encoded messages by id, as far as they are there."""
-        return {record.id: str(record.metadata["messages"]) for record in await self.records(scope, ids)}
+        return {record.id: record.document for record in await self.records(scope, ids)}
 
     async def embed(self, messages: Sequence[Message], speakers: Speakers | None) -> Vectors:
         """[messages, dim]: what each turn means; zero for one without text."""
