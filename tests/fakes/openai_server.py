@@ -165,6 +165,7 @@ class FakeOpenAI:
         self.respond: Callable[[Received], str | Script] = echo
         self.port = 0
         self._next: deque[Script] = deque()
+        self._came = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -199,6 +200,13 @@ class FakeOpenAI:
         """The next requests get these, in this order; then `respond` is asked again."""
         self._next.extend(says(script) if isinstance(script, str) else script for script in scripts)
 
+    async def arrived(self, count: int = 1) -> Received:
+        """Waits until so many chat requests have come; the last of them."""
+        while len(self.requests) < count:
+            self._came.clear()
+            await self._came.wait()
+        return self.requests[count - 1]
+
     async def _other(self, request: web.Request) -> web.Response:
         self._note(request, {}, self.others)
         if not self._admitted(request):
@@ -230,6 +238,7 @@ class FakeOpenAI:
     def _note(self, request: web.Request, body: dict[str, Any], into: list[Received]) -> Received:
         received = Received(request.method, request.path, dict(request.headers), body)
         into.append(received)
+        self._came.set()
         if request.transport is not None:
             self.connections.add(request.transport.get_extra_info("peername"))
         return received
