@@ -18,7 +18,8 @@ h1 { font-size: 1.75rem; margin: 0 0 .5rem; } h2 { margin: 2.5rem 0 .5rem; font-
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0; }
 code, pre { font: .875em/1.5 ui-monospace, monospace; } pre { overflow-x: auto; padding: .75rem 1rem; margin: .5rem 0;
   background: var(--soft); border-radius: .4rem; }
-details { border-top: 1px solid var(--line); } details > div { padding: 0 0 1rem 1.1rem; }
+details { border-top: 1px solid var(--line); } details > div { padding: 0 0 1rem 1.1rem;
+  scroll-margin-top: 3.5rem; }
 summary { padding: .55rem 0; cursor: pointer; } summary:focus-visible { outline: 2px solid; outline-offset: 2px; }
 summary b { display: inline-block; min-width: 4.2rem; font: 600 .8rem ui-monospace, monospace; }
 summary span { color: var(--dim); margin-left: .6rem; } .access { font-size: .85rem; color: var(--dim); margin: 0; }
@@ -104,8 +105,9 @@ def _schema(name: str, schema: Json) -> str:
     )
     table = f"<table><tr><th>Field<th>Type<th>Meaning</tr>{rows}</table>" if rows else f"<p>{_type(schema)}</p>"
     return (
-        f'<details id="schema-{escape(name)}"><summary><code>{escape(name)}</code></summary>'
-        f"<div>{about}{table}</div></details>"
+        f"<details><summary><code>{escape(name)}</code></summary>"
+        # the id is inside, because browsers open what a link leads into, not what it leads to
+        f'<div id="schema-{escape(name)}">{about}{table}</div></details>'
     )
 
 
