@@ -22,16 +22,44 @@ class Embedded:
 
 async def embed_all(conversations: Sequence[Conversation], cache: Path | None = None) -> list[Embedded]:
     """With the embedder the server uses. `cache`: a folder that keeps vectors by the hash of their texts."""
-    embedder = make_embedder("english", threads=1)
+    embedder = CachedPassages(make_embedder("english", threads=1), cache)
     try:
-        return [await _embed(conversation, embedder, cache) for conversation in conversations]
+        return [await _embed(conversation, embedder) for conversation in conversations]
     finally:
         embedder.close()
 
 
-async def _embed(conversation: Conversation, embedder: Embedder, cache: Path | None) -> Embedded:
+class CachedPassages:
+    """An embedder that keeps passages on disk between runs, by the hash of their text. Queries are always embedded."""
+
+    def __init__(self, embedder: Embedder, folder: Path | None) -> None:
+        self._embedder, self._folder = embedder, folder
+        self.id, self.dim = embedder.id, embedder.dim
+
+    async def embed(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
+        if self._folder is None or kind == "query":
+            return await self._embedder.embed(texts, kind)
+        paths = [self._folder / self._name(text) for text in texts]
+        missing = [(text, path) for text, path in zip(texts, paths, strict=True) if not path.exists()]
+        for (_, path), vector in zip(missing, await self._embedder.embed([t for t, _ in missing], kind), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, vector)
+        return np.stack([np.load(path) for path in paths]) if paths else np.empty((0, self.dim), np.float32)
+
+    async def warm(self) -> None:
+        await self._embedder.warm()
+
+    def close(self) -> None:
+        self._embedder.close()
+
+    def _name(self, text: str) -> str:
+        digest = hashlib.sha256(f"{self.id}\0{text}".encode()).hexdigest()
+        return f"{digest[:2]}/{digest[2:24]}.npy"
+
+
+async def _embed(conversation: Conversation, embedder: Embedder) -> Embedded:
     texts = [embedding_text(line.speaker, line.text, conversation.speakers) for line in conversation.lines]
-    vectors = await _cached(texts, "passage", embedder, cache)
+    vectors = await embedder.embed(texts, "passage")
     index = ConversationIndex.build(
         [
             IndexedTurn(line.seq, line.speaker, line.text, line.created, vector)
@@ -39,28 +67,7 @@ async def _embed(conversation: Conversation, embedder: Embedder, cache: Path | N
         ]
     )
     queries = [parse_query(question.text, conversation.speakers, asker=None) for question in conversation.questions]
-    flat = await _cached([text for query in queries for text in query.texts], "query", embedder, cache)
+    flat = await embedder.embed([text for query in queries for text in query.texts], "query")
     ends = np.cumsum([len(query.texts) for query in queries])
     parts = np.split(flat, ends[:-1])
     return Embedded(conversation, index, list(zip(conversation.questions, queries, parts, strict=True)))
-
-
-async def _cached(texts: list[str], kind: Kind, embedder: Embedder, cache: Path | None) -> NDArray[np.float32]:
-    name = hashlib.sha256("\0".join([embedder.id, kind, *texts]).encode()).hexdigest()[:24]
-    known = _kept(cache, name)
-    if known is not None:
-        return known
-    vectors = await embedder.embed(texts, kind)
-    _keep(cache, name, vectors)
-    return vectors
-
-
-def _kept(cache: Path | None, name: str) -> NDArray[np.float32] | None:
-    path = cache / f"{name}.npy" if cache else None
-    return np.load(path) if path and path.exists() else None
-
-
-def _keep(cache: Path | None, name: str, vectors: NDArray[np.float32]) -> None:
-    if cache is not None:
-        cache.mkdir(parents=True, exist_ok=True)
-        np.save(cache / f"{name}.npy", vectors)

@@ -32,6 +32,7 @@ FEATURES = (
 )
 K1, B = 1.2, 0.75
 MAX_TERMS = 24  # of a query; the rarest count
+FACT_WORD = 0.5  # of a word said: a window's facts are keys to all its turns alike
 NEAR = 7.0  # days over which nearness to a date falls to 1/e
 
 
@@ -147,8 +148,8 @@ class _FactMatches:
         counts[hits.row, hits.term] = hits.count
         best = np.full(known.count + 1, -1.0, np.float32)
         np.maximum.at(best, known.window, known.vectors.astype(np.float32) @ vector)
-        self.counts = counts[window]
-        self.lengths = np.where(has, known.lengths[window], 0.0).astype(np.float32)
+        self.counts = FACT_WORD * counts[window]
+        self.lengths = np.where(has, FACT_WORD * known.lengths[window], 0.0).astype(np.float32)
         self.meaning = best[window]
 
 
