@@ -145,12 +145,12 @@ def _split(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     outer = {key: value for key, value in document.items() if key != "data"}
     if isinstance(data, dict):
         return outer, dict(data)
-    if data is not None or not ({"name", "char_name"} & outer.keys()):
-        raise InvalidCard("This is not a character card: it has no `data` with a character in it, and no `name`.")
     flat = {key: outer.pop(key) for key in _DATA_KEYS & outer.keys()}
     for key, known in _PYGMALION.items():
         if key in outer and known not in flat:
             flat[known] = outer.pop(key)
+    if data is not None or "name" not in flat or not flat.keys() & set(TEXTS):  # much that is no card has a name
+        raise InvalidCard("This is not a character card: there is no character with a name and a description in it.")
     return outer, flat
 
 

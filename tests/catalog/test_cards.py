@@ -141,7 +141,10 @@ def test_wrong_fields_are_named(data: dict[str, Any], says: str) -> None:
     assert says in error.value.message
 
 
-@pytest.mark.parametrize("document", [{}, {"data": []}, {"spec": "chara_card_v2", "data": None}, {"hello": "world"}])
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"data": []}, {"spec": "chara_card_v2", "data": None}, {"name": "left-pad", "version": "1.3.0"}, v1(data=[])],
+)
 def test_json_without_a_character_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(InvalidCard, match="not a character card"):
         Card.read(document)

@@ -1,12 +1,14 @@
 """The two characters that ship are complete cards, and safe to read aloud."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from server.catalog.cards import Card
 from server.catalog.lore import lore_for
 from server.catalog.macros import expand
+from server.catalog.reading import read_card
 from server.catalog.shipped import sample_cards
 from server.ids import check_slug
 from server.memory.tokens import estimate_tokens
@@ -51,3 +53,9 @@ def test_every_lore_entry_of_a_sample_can_be_called(card: Card) -> None:
         for key in entry["keys"]:
             found = [it.content for it in lore_for(card, f"Well, {key}.", 400)]
             assert entry["content"] in found, key
+
+
+def test_the_example_in_the_documentation_is_a_card() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "characters.md").read_text()
+    [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert read_card(example.encode()).card.name == "Odile"
