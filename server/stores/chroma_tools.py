@@ -1,0 +1,80 @@
+"""The two jobs on Chroma's files that need a process of their own: purging, and repair after a kill."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+
+from server.errors import StartupError, StoreUnavailable
+from server.processes import spawn_child
+
+__all__ = ["DATABASE", "OPEN_MARK", "repair", "run_tool"]
+
+_log = structlog.get_logger(__name__)
+
+DATABASE = "chroma.sqlite3"
+OPEN_MARK = "open"
+"""A file that exists while an embedded Chroma is open: where it is left over, the process was killed."""
+_REPAIR_SECONDS = 120.0
+
+
+async def repair(folder: Path) -> None:
+    """After a kill, looks whether Chroma's vector index was cut off in a write, and drops the shard's index if so.
+
+    A damaged index would end the process that reads it, so another process looks. Records and their text lie in the
+    database, which a kill does not damage; the vector index is never read by `ChromaShards`.
+
+    Raises:
+        StartupError: the database itself cannot be opened.
+    """
+    if not _left_open(folder):
+        return
+    _log.info("chroma_checked_after_kill", folder=str(folder))
+    try:
+        await run_tool("chroma_repair", folder, _REPAIR_SECONDS)
+    except StoreUnavailable as error:
+        raise StartupError(
+            f"The stored memories in {folder} are damaged ({error.message}): restore that folder from a backup."
+        ) from error
+
+
+def _left_open(folder: Path) -> bool:
+    return (folder / OPEN_MARK).exists() and (folder / DATABASE).exists()
+
+
+async def run_tool(name: str, folder: Path, seconds: float) -> None:
+    """Runs `server.stores.<name>` on Chroma's folder as a process.
+
+    A process of its own, because SQLite's locks belong to processes: Chroma brings its own copy of SQLite, and a second
+    copy in the same process neither sees the first one's locks nor leaves them in place when it closes the file.
+
+    Raises:
+        StoreUnavailable: it failed; the message is its last line.
+    """
+    output, inlet = os.pipe()
+    try:
+        child = spawn_child(
+            # -P: the modules beside the script must not stand in for packages of the same name
+            [sys.executable, "-P", str(Path(__file__).with_name(f"{name}.py")), str(folder)],
+            env=os.environ | {"SQLITE_TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
+            stdout=inlet,
+            death_signal=signal.SIGKILL,
+        )
+    finally:
+        os.close(inlet)
+    with open(output, "rb") as pipe:  # noqa: ASYNC230, PTH123 - a pipe, read once its other end is closed
+        try:
+            async with asyncio.timeout(seconds):
+                status = await child.wait()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{name} took longer than {seconds:.0f} s", store="index") from error
+        finally:
+            await child.stop(1.0)
+        lines = pipe.read(4_096).decode("utf-8", "replace").strip().splitlines()
+    for line in lines:
+        _log.info(name, line=line)
+    if status != 0:
+        raise StoreUnavailable(lines[-1] if lines else f"{name} ended with status {status}", store="index")
