@@ -1,0 +1,217 @@
+// Every request the page makes. Errors arrive as ApiError (the server said no) or NetworkError (nobody answered).
+
+import { readEvents } from "./sse.js";
+
+/** The server answered with an error; `message` is a sentence for a person. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} code @param {string} message @param {Record<string, any>} [details] */
+  constructor(status, code, message, details = {}) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** The server could not be reached, or the connection broke. */
+export class NetworkError extends Error {
+  constructor() {
+    super(
+      navigator.onLine
+        ? "The server cannot be reached. Check that it is running, then try again."
+        : "You are offline. This will work again when the connection is back.",
+    );
+    this.name = "NetworkError";
+  }
+}
+
+/** @param {unknown} error  @returns {string} a sentence to show */
+export function sentence(error) {
+  if (error instanceof ApiError || error instanceof NetworkError) return error.message;
+  return "Something in this page went wrong. Reload it, and tell whoever runs the server if it happens again.";
+}
+
+/** @param {unknown} error */
+export function wasAborted(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** @param {...unknown} parts  ids, each escaped as one path segment */
+const path = (...parts) => "/v1/" + parts.map((part) => encodeURIComponent(String(part))).join("/");
+
+export class Api {
+  /** Called when the session is gone. @type {() => void} */
+  onSignedOut = () => undefined;
+
+  /**
+   * @param {string} method
+   * @param {string} url
+   * @param {{json?: unknown, body?: BodyInit, headers?: Record<string, string>, signal?: AbortSignal, seconds?: number, quiet?: boolean}} [options]
+   * @returns {Promise<Response>} an answer with a 2xx status
+   */
+  async fetch(method, url, { json, body, headers = {}, signal, seconds = 60, quiet = false } = {}) {
+    /** @type {Record<string, string>} */
+    const sent = { Accept: "application/json", ...headers };
+    if (json !== undefined) {
+      body = JSON.stringify(json);
+      sent["Content-Type"] = "application/json";
+    }
+    const limits = [signal, seconds ? AbortSignal.timeout(seconds * 1000) : undefined].filter((one) => one !== undefined);
+    let response;
+    try {
+      response = await fetch(url, {
+        method,
+        headers: sent,
+        body,
+        signal: limits.length ? AbortSignal.any(limits) : undefined,
+        credentials: "same-origin",
+        cache: "no-store",
+        redirect: "error",
+      });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new NetworkError();
+    }
+    if (response.ok) return response;
+    const error = await readError(response);
+    if (error.status === 401 && !quiet) this.onSignedOut();
+    throw error;
+  }
+
+  /** @param {string} method @param {string} url @param {Parameters<Api["fetch"]>[2]} [options] @returns {Promise<any>} */
+  async json(method, url, options) {
+    const response = await this.fetch(method, url, options);
+    if (response.status === 204) return null;
+    try {
+      return await response.json();
+    } catch {
+      throw new NetworkError();
+    }
+  }
+
+  /** @param {string} url @returns {Promise<{blob: Blob, name: string}>} */
+  async download(url) {
+    const response = await this.fetch("GET", url, { headers: { Accept: "*/*" }, seconds: 300 });
+    const named = /filename\*?=(?:UTF-8'')?"?([^";]+)/i.exec(response.headers.get("Content-Disposition") ?? "");
+    let name = named?.[1] ?? "vestige.json";
+    try {
+      name = decodeURIComponent(name);
+    } catch {
+      // A name with a stray % is good enough as it is.
+    }
+    try {
+      return { blob: await response.blob(), name };
+    } catch {
+      throw new NetworkError();
+    }
+  }
+
+  // who
+  signIn = (/** @type {string} */ token) => this.json("POST", path("session"), { json: { token }, quiet: true });
+  signOut = () => this.json("DELETE", path("session"));
+  me = () => this.json("GET", path("me"), { quiet: true });
+  setActive = (/** @type {string} */ id) => this.json("PUT", path("active-character"), { json: { character_id: id } });
+
+  // characters
+  characters = () => this.json("GET", path("characters"));
+  character = (/** @type {string} */ id) => this.json("GET", path("characters", id));
+  createCharacter = (/** @type {object} */ fields) => this.json("POST", path("characters"), { json: fields });
+  updateCharacter = (/** @type {string} */ id, /** @type {object} */ fields, /** @type {string|null} */ etag) =>
+    this.json("PUT", path("characters", id), { json: fields, headers: etag ? { "If-Match": quoted(etag) } : {} });
+  deleteCharacter = (/** @type {string} */ id) => this.json("DELETE", path("characters", id));
+  duplicateCharacter = (/** @type {string} */ id) => this.json("POST", path("characters", id, "duplicate"));
+  importCharacter = (/** @type {Blob} */ file, /** @type {string} */ type) =>
+    this.json("POST", path("characters", "import"), { body: file, headers: { "Content-Type": type } });
+  setAvatar = (/** @type {string} */ id, /** @type {Blob} */ file) =>
+    this.json("PUT", path("characters", id, "avatar"), { body: file, headers: { "Content-Type": file.type } });
+  dropAvatar = (/** @type {string} */ id) => this.json("DELETE", path("characters", id, "avatar"));
+  exportCharacter = (/** @type {string} */ id, /** @type {"json"|"png"} */ format) =>
+    this.download(`${path("characters", id, "export")}?format=${format}`);
+
+  // chat
+  /** @param {string} c @param {{before?: string, limit?: number}} [page] */
+  history = (c, { before, limit = 50 } = {}) => {
+    const query = new URLSearchParams({ limit: String(limit) });
+    if (before) query.set("before", before);
+    return this.json("GET", `${path("chat", c, "messages")}?${query}`);
+  };
+  swipe = (/** @type {string} */ c, /** @type {string} */ id, /** @type {number} */ index) =>
+    this.json("POST", path("chat", c, "swipe"), { json: { message_id: id, index } });
+  chooseGreeting = (/** @type {string} */ c, /** @type {number} */ index) =>
+    this.json("POST", path("chat", c, "greeting"), { json: { index } });
+  editMessage = (/** @type {string} */ c, /** @type {string} */ id, /** @type {string} */ text) =>
+    this.json("PATCH", path("chat", c, "messages", id), { json: { text } });
+  deleteFrom = (/** @type {string} */ c, /** @type {string} */ id) => this.json("DELETE", path("chat", c, "messages", id));
+  reset = (/** @type {string} */ c) => this.json("POST", path("chat", c, "reset"));
+  exportChat = (/** @type {string} */ c) => this.download(path("chat", c, "export"));
+
+  /**
+   * Runs a turn and yields its events: accepted, token, done, error.
+   * @param {string[]} segments  ["chat"], or ["chat", id, "regenerate"]
+   * @param {object} body
+   * @param {{signal: AbortSignal, key?: string}} options
+   * @returns {AsyncGenerator<{event: string, data: any}, void, void>}
+   */
+  async *turn(segments, body, { signal, key }) {
+    /** @type {Record<string, string>} */
+    const headers = { Accept: "text/event-stream" };
+    if (key) headers["Idempotency-Key"] = key;
+    const response = await this.fetch("POST", path(...segments), { json: body, headers, signal, seconds: 0 });
+    if (!response.body) throw new NetworkError();
+    try {
+      for await (const { event, data } of readEvents(response.body)) yield { event, data: JSON.parse(data) };
+    } catch (error) {
+      if (signal.aborted || !(error instanceof TypeError)) throw error;
+      throw new NetworkError();
+    }
+  }
+
+  // memory
+  summary = (/** @type {string} */ c) => this.json("GET", path("memory", c, "summary"));
+  setSummary = (/** @type {string} */ c, /** @type {string} */ text) => this.json("PUT", path("memory", c, "summary"), { json: { text } });
+  deleteSummary = (/** @type {string} */ c) => this.json("DELETE", path("memory", c, "summary"));
+  search = (/** @type {string} */ c, /** @type {string} */ q) =>
+    this.json("GET", `${path("memory", c, "search")}?${new URLSearchParams({ q })}`);
+  windows = (/** @type {string} */ c, /** @type {number|null} */ before) =>
+    this.json("GET", `${path("memory", c, "windows")}?limit=20${before === null ? "" : `&before=${before}`}`);
+  setFacts = (/** @type {string} */ c, /** @type {string} */ id, /** @type {string[]} */ facts) =>
+    this.json("PUT", path("memory", c, "windows", id, "facts"), { json: { facts } });
+  pins = (/** @type {string} */ c) => this.json("GET", path("memory", c, "pins"));
+  pin = (/** @type {string} */ c, /** @type {{text?: string, message_id?: string}} */ what) =>
+    this.json("POST", path("memory", c, "pins"), { json: what });
+  editPin = (/** @type {string} */ c, /** @type {string} */ id, /** @type {string} */ text) =>
+    this.json("PATCH", path("memory", c, "pins", id), { json: { text } });
+  unpin = (/** @type {string} */ c, /** @type {string} */ id) => this.json("DELETE", path("memory", c, "pins", id));
+  forget = (/** @type {string} */ c, /** @type {string[]} */ ids) =>
+    this.json("POST", path("memory", c, "forget"), { json: { message_ids: ids } });
+  exportMemory = (/** @type {string} */ c) => this.download(path("memory", c, "export"));
+  clearMemory = (/** @type {string} */ c) => this.json("DELETE", path("memory", c), { seconds: 300 });
+  exportAll = () => this.download(path("memory", "export"));
+  deleteAll = (/** @type {boolean} */ account) =>
+    this.json("DELETE", path("memory") + (account ? "?account=true" : ""), { seconds: 300 });
+
+  // admin
+  users = () => this.json("GET", path("admin", "users"));
+  addUser = (/** @type {object} */ fields) => this.json("POST", path("admin", "users"), { json: fields });
+  newLink = (/** @type {string} */ id) => this.json("POST", path("admin", "users", id, "link"));
+  changeUser = (/** @type {string} */ id, /** @type {object} */ fields) => this.json("PATCH", path("admin", "users", id), { json: fields });
+  deleteUser = (/** @type {string} */ id) => this.json("DELETE", path("admin", "users", id), { seconds: 300 });
+  keys = () => this.json("GET", path("admin", "keys"));
+  addKey = (/** @type {object} */ fields) => this.json("POST", path("admin", "keys"), { json: fields });
+  revokeKey = (/** @type {string} */ id) => this.json("DELETE", path("admin", "keys", id));
+}
+
+/** @param {string} etag */
+const quoted = (etag) => (etag.startsWith('"') ? etag : `"${etag}"`);
+
+/** @param {Response} response @returns {Promise<ApiError>} */
+async function readError(response) {
+  const fallback = `The server answered with status ${response.status}. Try again in a moment.`;
+  try {
+    const { error } = await response.json();
+    return new ApiError(response.status, error.code ?? "unknown", error.message || fallback, error.details ?? {});
+  } catch {
+    return new ApiError(response.status, "unknown", fallback);
+  }
+}

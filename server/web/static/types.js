@@ -1,0 +1,127 @@
+// The shapes the server speaks. Types only: nothing here runs.
+
+/**
+ * @typedef {"pending"|"complete"|"interrupted"|"failed"} Status
+ *
+ * @typedef {object} Alternative
+ * @property {string} text
+ * @property {string} html            rendered and cleaned by the server
+ * @property {string} created         ISO 8601, UTC
+ * @property {Status} status
+ * @property {string|null} [model]
+ * @property {number|null} [completion_tokens]
+ * @property {number|null} [total_ms]
+ * @property {string|null} [error]    an error code
+ *
+ * @typedef {object} Message
+ * @property {string} id              `epoch-seq`, `greeting` before the first turn, `local-…` before it is accepted
+ * @property {"user"|"assistant"} role
+ * @property {string} text
+ * @property {string} html
+ * @property {string} created
+ * @property {Status|"sending"|"unsent"} status
+ * @property {string|null} [edited]
+ * @property {number} [chosen]
+ * @property {string|null} [model]
+ * @property {Alternative[]} [alternatives]
+ * @property {string|null} [error]
+ * @property {string} [problem]       a sentence for a person; only set in the page
+ *
+ * @typedef {object} SpanTurn
+ * @property {string} message_id
+ * @property {"user"|"assistant"} role
+ * @property {string} speaker
+ * @property {string} text
+ * @property {string} created
+ * @property {number} [score]
+ *
+ * @typedef {object} Span
+ * @property {string} start_id
+ * @property {string} end_id
+ * @property {string} start
+ * @property {string} end
+ * @property {SpanTurn[]} turns
+ *
+ * @typedef {object} Done
+ * @property {Message} message
+ * @property {{user: string|null, reply: string}} message_ids
+ * @property {string|null} model
+ * @property {{prompt: number|null, completion: number|null}} tokens
+ * @property {{first_token: number|null, total: number|null}} ms
+ * @property {Span[]} recalled
+ * @property {boolean} summary_used
+ * @property {boolean} replayed
+ *
+ * @typedef {object} CharacterSummary
+ * @property {string} id
+ * @property {string} name
+ * @property {string[]} tags
+ * @property {string|null} avatar
+ * @property {boolean} shared
+ * @property {boolean} mine
+ * @property {boolean} editable
+ * @property {string} [creator_notes]
+ * @property {string|null} [last_message_at]
+ * @property {string|null} [damaged]  what is wrong with its file
+ *
+ * @typedef {CharacterSummary & {
+ *   description: string, personality: string, scenario: string, first_mes: string, alternate_greetings: string[],
+ *   mes_example: string, nickname: string, notices: string[], system_prompt: string, post_history_instructions: string, creator: string,
+ *   character_version: string, etag: string, created: string, modified: string }} Character
+ *
+ * @typedef {object} Pin
+ * @property {string} id
+ * @property {string} text
+ * @property {string} created
+ * @property {string|null} message_id
+ *
+ * @typedef {object} MemoryWindow
+ * @property {string} id
+ * @property {number} index
+ * @property {string} start
+ * @property {string} end
+ * @property {string} start_id
+ * @property {string} end_id
+ * @property {{id: string, role: "user"|"assistant", text: string, created: string}[]} messages
+ * @property {string|null} summary
+ * @property {string[]} facts
+ * @property {"none"|"pending"|"done"|"refused"} derived
+ *
+ * @typedef {object} Summary
+ * @property {string|null} text
+ * @property {string} [html]
+ * @property {string} [updated]
+ * @property {number} [windows]
+ * @property {"model"|"user"} [by]
+ *
+ * @typedef {object} Me
+ * @property {{id: string|null, name: string}} user
+ * @property {string} tenant
+ * @property {"owner"|"admin"|"member"|"service"} role
+ * @property {string[]} scopes
+ * @property {string} tier
+ * @property {string|null} active_character
+ * @property {{name: string, provider: string, bundled: boolean, banner: string|null}} model
+ * @property {{message_bytes: number}} limits
+ * @property {string} version
+ *
+ * @typedef {object} User
+ * @property {string} id
+ * @property {string} name
+ * @property {string} role
+ * @property {string} tier
+ * @property {string} created
+ * @property {string|null} last_seen
+ *
+ * @typedef {object} ApiKey
+ * @property {string} id
+ * @property {string} name
+ * @property {string[]} scopes
+ * @property {string|null} tier
+ * @property {string|null} user_id
+ * @property {string} created
+ * @property {string|null} last_used
+ * @property {string} prefix
+ */
+
+export {};
