@@ -111,10 +111,10 @@ class BundledModel:
         return self._running.child.pid if self._running and self._running.child.returncode is None else None
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Token | Finished, None]:
-        endpoint = await self._endpoint()
         for last in (False, False, True):
+            running = await self._up()
             try:
-                async with aclosing(endpoint.stream(request)) as events:
+                async with aclosing(running.endpoint.stream(request)) as events:
                     async for event in events:
                         yield event
                 return
@@ -125,6 +125,10 @@ class BundledModel:
                 # plans count tokens by words, which is far too few for what this model's tokenizer does to Cyrillic
                 share = (ADVISED_TOKENS - min(request.max_tokens, ADVISED_TOKENS // 4)) / counted
                 request = replace(request, messages=shorten(request.messages, share))
+            except ModelUnavailable as error:
+                # nothing of the reply came, from a process that was ending: the next one can give it
+                if last or error.details.get("partial") or not await _ended(running.child):
+                    raise
 
     async def complete(self, request: ModelRequest) -> tuple[str, Finished]:
         return await collect(self.stream(request))
@@ -132,10 +136,10 @@ class BundledModel:
     async def check(self) -> None:
         if not self._settled.is_set():
             raise ModelUnavailable("The bundled model is still loading. Try again in a moment.")
-        await (await self._endpoint()).check()
+        await (await self._up()).endpoint.check()
 
-    async def _endpoint(self) -> ChatEndpoint:
-        """The child's endpoint, once it has loaded.
+    async def _up(self) -> _Running:
+        """The child, once it has loaded.
 
         Raises:
             ModelUnavailable: it does not start.
@@ -149,7 +153,7 @@ class BundledModel:
             raise ModelUnavailable("The bundled model is still loading. Try again in a moment.") from error
         if self._running is None:
             raise ModelUnavailable(f"The bundled model does not start: {self._failure} {HOW_TO_GET_ONE}")
-        return self._running.endpoint
+        return self._running
 
     async def supervise(self) -> None:
         """Keeps a child running until it is cancelled."""
@@ -237,6 +241,16 @@ async def open_bundled(model: BundledModel) -> AsyncIterator[BundledModel]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _ended(child: Child) -> bool:
+    """Whether it has ended, or does within a second: a process's sockets close before its end is known."""
+    try:
+        async with asyncio.timeout(1.0):
+            await child.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _address(stdout: IO[bytes] | None) -> str:
