@@ -60,6 +60,11 @@ class Metrics:
             "vestige_refused_credentials", "Credentials that were wrong, used up or expired.", registry=registry
         )
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """For parts that count with instruments of their own."""
+        return self._registry
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One HTTP request, by its route's template."""
         self._requests.labels(method, route, str(status)).inc()

@@ -11,6 +11,7 @@ from server.accounts.principal import Principal
 from server.accounts.users import User
 from server.api.auth import principal
 from server.api.body import read_json
+from server.api.hosts import came_by_https
 from server.api.keys import ACCOUNTS, ERASE, SETTINGS
 from server.api.respond import json_response, no_content
 from server.api.routes import Route
@@ -166,7 +167,9 @@ def _tenants(who: Principal) -> str | None:
 
 def _link(request: web.Request, token: str) -> str:
     public = request.app[SETTINGS].public_url
-    base = public.rstrip("/") if public else f"{request.scheme}://{request.headers['Host']}"
+    base = (
+        public.rstrip("/") if public else f"{'https' if came_by_https(request) else 'http'}://{request.headers['Host']}"
+    )
     return f"{base}/?token={token}"
 
 

@@ -22,7 +22,7 @@ from server.api.auth import drop_cookie
 from server.api.hosts import check_host, check_origin
 from server.api.keys import METRICS, PRINCIPAL, REQUEST_ID, SETTINGS, STALE_COOKIE, STARTED
 from server.api.respond import error_json, json_response
-from server.errors import StoreUnavailable, UnsupportedMedia, VestigeError
+from server.errors import RateLimited, StoreUnavailable, Unauthenticated, UnsupportedMedia, VestigeError
 
 __all__ = ["install", "server_options"]
 
@@ -113,7 +113,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(error, StoreUnavailable):
             request.app[METRICS].store_error(str(error.details.get("store", "other")))
         response = error_json(error)
-        if error.status == 401 and request.get(STALE_COOKIE):
+        if isinstance(error, Unauthenticated | RateLimited) and request.get(STALE_COOKIE):
             # the browser would show it again with every request, and each would count as a wrong credential
             drop_cookie(request, response)
     except web.HTTPException as error:

@@ -5,8 +5,10 @@ import gzip
 import json
 
 import pytest
-from aiohttp import FormData
+from aiohttp import FormData, web
+from aiohttp.test_utils import TestClient, TestServer
 
+from server.api.middlewares import server_options
 from tests.api.conftest import OWNER_TOKEN, Door, raw
 
 BEARER = f"Authorization: Bearer {OWNER_TOKEN}\r\n".encode()
@@ -123,6 +125,22 @@ async def test_ten_thousand_empty_gzip_members_are_answered_before_they_have_all
     answers = await asyncio.gather(*(raw(door, head + bomb) for _ in range(4)), door.ask("GET", "/health", token=None))
     assert all(answer.startswith(b"HTTP/1.1 415 ") for answer in answers[:4] if isinstance(answer, bytes))
     assert answers[4][0] == 200
+
+
+async def test_nothing_is_unpacked_on_its_way_to_a_handler() -> None:
+    async def size(request: web.Request) -> web.Response:
+        return web.json_response(len(await request.read()))
+
+    app = web.Application()
+    app.router.add_post("/", size)
+    server = TestServer(app)
+    await server.start_server(**server_options())
+    packed = gzip.compress(b"0" * 1_000_000)
+    async with (
+        TestClient(server) as client,
+        client.post("/", data=packed, headers={"Content-Encoding": "gzip"}) as answer,
+    ):
+        assert await answer.json() == len(packed)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,13 @@ async def test_a_cookie_that_is_no_good_any_more_is_taken_back(door: Door) -> No
     assert list(door.client.session.cookie_jar) == []
 
 
+async def test_a_page_left_open_for_too_long_does_not_count_as_guessing(door: Door) -> None:
+    anna = await door.accounts.add_user("home", "Anna")
+    await door.sign_in(anna.id)
+    await door.accounts.delete_user("home", anna.id)
+    assert {(await door.ask("GET", "/v1/me", token=None))[0] for _ in range(40)} == {401}
+
+
 async def test_signing_in_again_ends_the_session_before(door: Door) -> None:
     await door.sign_in("owner")
     (first,) = [(cookie.key, cookie.value) for cookie in door.client.session.cookie_jar]
