@@ -1,7 +1,7 @@
 """Taking everything out: resets, clearing, deleting a person, and what an export holds before."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import redis.asyncio
@@ -25,7 +25,7 @@ _PAGE = 500
 
 
 class Eraser:
-    """Ends conversations in all stores. `purge` then makes the stores' files forget them too."""
+    """Ends conversations in all stores. The stores' files forget them with the next purge."""
 
     def __init__(
         self,
@@ -35,7 +35,6 @@ class Eraser:
         chroma: ChromaShards,
         hot: HotBuffer,
         summaries: Summaries,
-        purge: Callable[[], Awaitable[None]],
     ) -> None:
         self._client = client
         self._log = log
@@ -43,7 +42,6 @@ class Eraser:
         self._chroma = chroma
         self._hot = hot
         self._summaries = summaries
-        self._purge = purge
 
     async def reset(self, scope: Scope) -> int:
         """Begins the next epoch, which is returned. Notes that a person wrote stay; all that was said goes.
@@ -65,10 +63,6 @@ class Eraser:
         await self._delete(scope, cleared)
         await self._chroma.delete_where(str(scope), {"scope": str(scope)})
         return DeletedCounts(1, cleared.messages)
-
-    async def purge(self) -> None:
-        """Rewrites the stores' files without what was deleted."""
-        await self._purge()
 
     async def scopes(self, tenant: str, user: str) -> list[Scope]:
         """The person's conversations."""

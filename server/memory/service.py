@@ -1,6 +1,6 @@
 """`Memory`: all that the rest of the server knows of what was said."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from server.memory.log import ConversationLog
 from server.memory.messages import Alternative, Message, Role, Turn
 from server.memory.metrics import MemoryMetrics
 from server.memory.pins import Pins
+from server.memory.purge import Purger
 from server.memory.reading import Reader
 from server.memory.recall import Recaller
 from server.memory.records import WindowRecord
@@ -62,7 +63,6 @@ class Memory:
         model: LanguageModel | None = None,
         registry: CollectorRegistry | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        purge: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`model` writes summaries and facts; without one, none are written. `registry` is where metrics go."""
         options = options or MemoryOptions()
@@ -99,8 +99,9 @@ class Memory:
         self._turns = Turns(log, self._rewriter, clock)
         self._recaller = Recaller(log, windows, embedder, options.index_cache_bytes, metrics)
         self._pins = Pins(redis.state, scripts, options, clock)
-        self._upkeep = Upkeep(windows, deriver, summaries, metrics)
-        self._eraser = Eraser(redis.state, log, windows, chroma, hot, summaries, purge or chroma.purge)
+        self._purge = Purger(redis.state, chroma)
+        self._upkeep = Upkeep(windows, deriver, summaries, self._purge, metrics)
+        self._eraser = Eraser(redis.state, log, windows, chroma, hot, summaries)
 
     # taking turns
 
@@ -308,7 +309,7 @@ class Memory:
     async def forget(self, scope: Scope, message_ids: Sequence[str]) -> int:
         """Takes messages out as if they had never been said: text, pins, facts, summaries; how many there were.
 
-        Ids of messages that are gone already count for nothing.
+        The stores' files forget them a moment later, in the background. Ids of what is gone count for nothing.
 
         Raises:
             NotFound: something is no message id at all.
@@ -325,6 +326,7 @@ class Memory:
         await self._summaries.drop_cached(scope)
         self._changed(scope)
         self._upkeep.settle(scope)
+        self._upkeep.purge()
         return forgotten
 
     # people
@@ -341,7 +343,7 @@ class Memory:
     async def clear(self, scope: Scope) -> DeletedCounts:
         """Deletes everything of a conversation, pins too, and makes the stores' files forget it."""
         counts = await self._clear(scope)
-        await self._eraser.purge()
+        await self._purge()
         return counts
 
     async def delete_user(self, tenant: str, user: str) -> DeletedCounts:
@@ -351,7 +353,7 @@ class Memory:
             StoreUnavailable: something may be left; the same call again takes it out.
         """
         done = [await self._clear(scope) for scope in await self._eraser.scopes(tenant, user)]
-        await self._eraser.purge()
+        await self._purge()
         return DeletedCounts(len(done), sum(counts.messages for counts in done))
 
     # behind the turns

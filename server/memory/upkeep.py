@@ -11,22 +11,26 @@ from server.errors import StoreUnavailable
 from server.ids import Scope
 from server.memory.derive import Deriver
 from server.memory.metrics import MemoryMetrics
+from server.memory.purge import Purger
 from server.memory.summary import Summaries
 from server.memory.windows import WindowStore
 
 _log = structlog.get_logger(__name__)
 
-Kind = Literal["windows", "facts", "summary", "sweep"]
+Kind = Literal["windows", "facts", "summary", "sweep", "purge"]
 Key = tuple[Kind, Scope | None]
 
 
 class Upkeep:
     """Schedules the work. What is cancelled, or fails, is left to be done again: nothing depends on its having run."""
 
-    def __init__(self, windows: WindowStore, deriver: Deriver, summaries: Summaries, metrics: MemoryMetrics) -> None:
+    def __init__(
+        self, windows: WindowStore, deriver: Deriver, summaries: Summaries, purge: Purger, metrics: MemoryMetrics
+    ) -> None:
         self._windows = windows
         self._deriver = deriver
         self._summaries = summaries
+        self._purge = purge
         self._metrics = metrics
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
@@ -52,6 +56,10 @@ class Upkeep:
     def sweep(self) -> None:
         """Deletes abandoned records in the background."""
         self._start(("sweep", None), self._sweep)
+
+    def purge(self) -> None:
+        """Makes the stores' files forget what was deleted, in the background."""
+        self._start(("purge", None), self._purge)
 
     def cancel(self, scope: Scope) -> None:
         """Stops asking the model about this conversation. A window that is being closed is closed."""
@@ -87,6 +95,7 @@ class Upkeep:
         self._start(("facts", scope), lambda: self._facts(scope))
         if closed:
             self._start(("sweep", None), self._sweep)
+        await self._windows.prepare(scope)
 
     async def _facts(self, scope: Scope) -> None:
         await self._deriver.derive_due(scope)

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from server.memory.messages import Message, Role
+from server.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +155,15 @@ class MemoryOptions:
     retry_seconds: tuple[float, ...] = field(default=(60.0, 600.0, 3_600.0, 21_600.0, 86_400.0))
     max_pins: int = 200
     pin_characters: int = 4_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> "MemoryOptions":
+        """What the settings say."""
+        return cls(
+            window_messages=settings.window_messages,
+            hot_messages=settings.hot_messages,
+            hot_seconds=settings.hot_seconds,
+            index_cache_bytes=settings.index_cache_mb * 2**20,
+            write_facts=settings.write_facts,
+            stale_seconds=max(900.0, 2 * settings.total_seconds),
+        )

@@ -121,6 +121,12 @@ class WindowStore:
                 races += 1
         return closed
 
+    async def prepare(self, scope: Scope) -> None:
+        """Embeds what the tail holds, so that the next recall and the next window find it in the embedder's cache."""
+        head = await self._log.head(scope)
+        if head is not None:
+            await self.embed([message for message in head.tail if message.status is not Status.PENDING], head.names)
+
     async def sweep(self) -> int:
         """Deletes what writers that died, or lost a race, left in Chroma; how many records."""
         total = 0

@@ -65,7 +65,8 @@ async def make_memory(
     def make(
         *, redis: RedisPair = redis_pair, chroma: ChromaShards = chroma, model: Any = None, **options: Any
     ) -> Memory:
-        settings = MemoryOptions(**({"window_messages": 4, "hot_messages": 16} | options))
+        small: dict[str, Any] = {"window_messages": 4, "hot_messages": 16}
+        settings = MemoryOptions(**(small | options))
         memory = Memory(redis, chroma, HashEmbedder(), options=settings, model=model, clock=clock)
         made.append(memory)
         return memory
