@@ -1,0 +1,50 @@
+"""Where the handlers of chat, memory and characters find what they need, and whom a request is for."""
+
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from server.api.auth import acting_scope, principal
+from server.api.body import read_json
+from server.api.html import Html
+from server.api.keys import ACCOUNTS
+from server.catalog.store import CharacterStore
+from server.chat.party import Who
+from server.chat.service import ChatService
+from server.errors import NotFound
+from server.memory.service import Memory
+
+CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
+MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
+CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
+HTML: web.AppKey[Html] = web.AppKey("html", Html)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def who_is_meant(request: web.Request, user_id: str | None = None, *, character_id: str | None = None) -> Who:
+    """The person and conversation of a request, by its path (or `character_id`) and `user_id`.
+
+    The character calls people by the name on record; a person whom only the holder of an API key knows, by their id.
+
+    Raises:
+        InvalidId, InvalidRequest, Forbidden: see `acting_scope`.
+    """
+    acting = acting_scope(request, character_id or request.match_info["character_id"], user_id)
+    asking, user = principal(request), acting.scope.user
+    if user == asking.user:
+        return Who(acting.scope, acting.tier, asking.name)
+    try:
+        return Who(acting.scope, acting.tier, (await request.app[ACCOUNTS].user(acting.scope.tenant, user)).name)
+    except NotFound:
+        return Who(acting.scope, acting.tier, user)
+
+
+async def read_optional(request: web.Request, model: type[Model]) -> Model:
+    """The body, as `model`; no body at all is an empty one.
+
+    Raises:
+        InvalidRequest and others: as `read_json`.
+    """
+    return await read_json(request, model) if request.body_exists else model()

@@ -1,0 +1,174 @@
+"""The composition root: every service of the server, and its lifetime, on one screen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from server.accounts.service import Accounts
+from server.api import admin, characters, chat, memory, middlewares, ops, session
+from server.api.html import Html
+from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
+from server.api.routes import add_routes
+from server.api.services import CHARACTERS, CHAT, HTML, MEMORY
+from server.catalog.store import CharacterStore
+from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
+from server.datafolder import DataFolder
+from server.memory.embedding import Embedder, make_embedder
+from server.memory.service import Memory
+from server.memory.views import MemoryOptions
+from server.metrics import Metrics
+from server.routing.open import open_model
+from server.routing.types import LanguageModel
+from server.settings import Settings
+from server.stores.chroma import open_chroma
+from server.stores.errors import store_errors
+from server.stores.redis import RedisPair, open_redis
+from server.together import together
+from server.web.routes import Page
+from server.web.routes import routes as page_routes
+
+__all__ = ["CHAT", "FOLDER", "MEMORY", "REDIS", "Overrides", "build_app"]
+
+SWEEP_SECONDS = 300.0
+
+FOLDER: web.AppKey[DataFolder] = web.AppKey("folder", DataFolder)
+REDIS: web.AppKey[RedisPair] = web.AppKey("redis", RedisPair)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What tests and measurements put in the place of the real thing, and how long waits are. Times in seconds."""
+
+    model: LanguageModel | None = None
+    embedder: Embedder | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    save_seconds: float = SAVE_SECONDS
+    drain_seconds: float = DRAIN_SECONDS
+
+
+def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | None = None) -> web.Application:
+    """The whole server, to be given to `web.AppRunner` with `middlewares.server_options()`.
+
+    Nothing is opened before the runner's `setup`, which raises `StartupError` where something does not start. The
+    runner's `cleanup` drains replies and closes everything in order.
+    """
+    overrides = overrides or Overrides()
+    app = web.Application(client_max_size=settings.body_bytes)
+    app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
+    app[FOLDER] = DataFolder(settings.data)
+    parts = (session, chat, memory, characters, admin, ops)
+    add_routes(app, [route for part in parts for route in part.routes()])
+    app.router.add_routes(page_routes(Page()))
+    middlewares.install(app)
+    ops.install(app)
+
+    async def services(app: web.Application) -> AsyncIterator[None]:
+        async with _services(app, settings, owner_token, overrides):
+            yield
+
+    async def drain(app: web.Application) -> None:
+        if CHAT in app:  # else the start failed
+            await app[CHAT].drain(overrides.drain_seconds)
+
+    app.cleanup_ctx.append(services)
+    app.on_shutdown.append(drain)
+    return app
+
+
+@asynccontextmanager
+async def _services(
+    app: web.Application, settings: Settings, owner_token: str, overrides: Overrides
+) -> AsyncIterator[None]:
+    folder, metrics, clock = app[FOLDER], app[METRICS], overrides.clock
+    embedder = overrides.embedder or make_embedder(settings.embedder, threads=1)
+    with folder.open():
+        async with together(
+            open_redis(settings, folder),
+            open_chroma(settings, folder, dim=embedder.dim, embedder_id=embedder.id),
+            _given(overrides.model) if overrides.model else open_model(settings, metrics=metrics),
+            _warm(embedder),
+        ) as (redis, chroma, model, _):
+            memory = Memory(
+                redis,
+                chroma,
+                embedder,
+                options=MemoryOptions(
+                    window_messages=settings.window_messages,
+                    hot_messages=settings.hot_messages,
+                    hot_seconds=settings.hot_seconds,
+                    index_cache_bytes=settings.index_cache_mb * 2**20,
+                    write_facts=settings.write_facts,
+                ),
+                model=model,
+                registry=metrics.registry,
+                clock=clock,
+            )
+            accounts = Accounts(redis.state, settings, owner_token=owner_token, clock=clock)
+            characters = CharacterStore(folder.characters, clock=clock)
+            chat = ChatService(
+                memory, model, characters, settings, metrics, clock=clock, save_seconds=overrides.save_seconds
+            )
+            app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
+            app[ACCOUNTS], app[CHAT] = accounts, chat
+            app[ERASE] = _eraser(chat, characters)
+            app[CHECKS] = {
+                "redis": lambda: _ping(redis),
+                "chroma": chroma.check,
+                "embedder": embedder.warm,
+                "model": model.check,
+            }
+            await accounts.ensure_owner()
+            async with _swept(memory):
+                yield
+
+
+def _eraser(chat: ChatService, characters: CharacterStore) -> Erase:
+    async def erase(tenant: str, user: str) -> Mapping[str, int]:
+        deleted = await chat.delete_user(tenant, user)
+        made = await characters.delete_owned(tenant, user)
+        return {"conversations": deleted.conversations, "messages": deleted.messages, "characters": made}
+
+    return erase
+
+
+async def _ping(redis: RedisPair) -> None:
+    with store_errors("memory"):
+        await redis.state.ping()
+    with store_errors("cache"):
+        await redis.cache.ping()
+
+
+@asynccontextmanager
+async def _warm(embedder: Embedder) -> AsyncIterator[None]:
+    try:
+        await embedder.warm()
+        yield
+    finally:
+        embedder.close()
+
+
+@asynccontextmanager
+async def _given(model: LanguageModel) -> AsyncIterator[LanguageModel]:
+    yield model
+
+
+@asynccontextmanager
+async def _swept(memory: Memory) -> AsyncIterator[None]:
+    """Sweeps up what was abandoned, now and then; on the way out, windows in flight are closed."""
+
+    async def sweep() -> None:
+        while True:
+            await memory.start()
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    sweeping = asyncio.create_task(sweep(), name="sweeper")
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+        await memory.aclose()

@@ -1,0 +1,95 @@
+"""What a turn knows: three reads at once, then the prompt."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from server.catalog.lore import lore_for
+from server.catalog.macros import expand
+from server.chat.budget import Budget
+from server.chat.fence import Fence
+from server.chat.party import Party
+from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
+from server.chat.sheet import Sheet
+from server.memory.messages import Role
+from server.memory.service import Memory
+from server.routing.types import LanguageModel
+from server.settings import Settings
+
+LORE_MESSAGES = 6
+"""How many recent messages a lorebook's keys are looked for in, unless the book says fewer."""
+
+
+class Context:
+    """Puts prompts together from memory, card and settings."""
+
+    def __init__(self, memory: Memory, model: LanguageModel, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._memory = memory
+        self._model = model
+        self._settings = settings
+        self._clock = clock
+
+    def budget(self, tier: str) -> Budget:
+        """What a turn of this tier may cost with the model in use."""
+        return Budget.of(self._settings.plan(tier), self._model.info.context_tokens)
+
+    def check(self, party: Party, text: str) -> None:
+        """Refuses a message that could not be sent, before it is stored.
+
+        Raises:
+            TooLarge: it does not fit even alone.
+        """
+        fence = Fence(party.scope)
+        sheet = Sheet.of(party.card, party.who.user_name, fence)
+        room = message_room(sheet, fence, self._settings.operator_policy, self.budget(party.who.tier))
+        check_message(fence.safe(text), room)
+
+    async def prompt(self, party: Party, *, message: str | None, query: str, before_seq: int | None) -> Prompt:
+        """The prompt that answers `message`, or goes on with the newest reply where that is None.
+
+        Args:
+            query: what memory is searched for.
+            before_seq: the conversation counts up to this place, exclusive; None for all of it.
+
+        Raises:
+            StoreUnavailable: memory cannot be read.
+            TooLarge: the message does not fit.
+        """
+        scope, memory = party.scope, self._memory
+        budget = self.budget(party.who.tier)
+        now = self._clock()
+        # Recall may bring back what stands among the recent messages; those are taken out afterwards, so that neither
+        # read waits for the other, and more is asked for to make up for it.
+        recent, summary, recall, pins = await asyncio.gather(
+            memory.recent(scope, max_tokens=budget.prompt, before_seq=before_seq),
+            memory.summary(scope),
+            memory.recall(
+                scope,
+                query,
+                speakers=party.speakers,
+                budget_tokens=budget.recall and budget.recall + budget.prompt,
+                before_seq=before_seq,
+                asker=Role.ASSISTANT if message is None else Role.USER,
+                now=now,
+            ),
+            memory.pins(scope),
+        )
+        fence = Fence(scope)
+        said = [one.text for one in recent[-LORE_MESSAGES:]] + ([message] if message else [])
+        lore = lore_for(party.card, said, int(budget.prompt * LORE_SHARE))
+        return build_prompt(
+            PromptInput(
+                sheet=Sheet.of(party.card, party.who.user_name, fence),
+                fence=fence,
+                policy=self._settings.operator_policy,
+                pins=pins,
+                summary=summary,
+                recalled=recall.spans,
+                lore=[expand(entry.content, party.card.char, party.who.user_name) for entry in lore],
+                history=recent,
+                message=message,
+                now=now,
+                block=self._settings.window_messages,
+            ),
+            budget,
+        )

@@ -1,0 +1,141 @@
+"""The whole server in this process: real Valkey, real Chroma, real HTTP on loopback, and a scripted model server.
+
+    async with running(settings, fake) as server:
+        status, done = await server.say("mira", "Hello")
+
+`tests/conftest.py`'s `settings` fit: a fresh data folder and the embedder that knows no meaning.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from server.api.keys import ACCOUNTS
+from server.api.middlewares import server_options
+from server.api.services import CHAT, MEMORY
+from server.app import Overrides, build_app
+from server.chat.service import ChatService
+from server.ids import Scope
+from server.memory.service import Memory
+from server.settings import Settings
+from tests.fakes.openai_server import FakeOpenAI
+
+OWNER_TOKEN = "owner-token-of-this-process-0123456789"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A server-sent event."""
+
+    name: str
+    data: Json
+
+
+@dataclass
+class Server:
+    """A running server as a client sees it. `token` is sent as bearer; the owner's unless `as_user` made another."""
+
+    app: web.Application
+    port: int
+    fake: FakeOpenAI
+    session: aiohttp.ClientSession
+    token: str = OWNER_TOKEN
+    made: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def memory(self) -> Memory:
+        return self.app[MEMORY]
+
+    @property
+    def chat(self) -> ChatService:
+        return self.app[CHAT]
+
+    def scope(self, character: str, user: str = "owner") -> Scope:
+        return Scope("home", user, character)
+
+    def headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}", **(more or {})}
+
+    async def ask(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> tuple[int, Any]:
+        """`(status, body)`; the body parsed where it is JSON, None where it is empty."""
+        async with self.session.request(method, self.url + path, headers=self.headers(headers), **more) as response:
+            if response.content_type == "application/json":
+                return response.status, await response.json()
+            return response.status, (await response.read()) or None
+
+    async def say(self, character: str, message: str, *, key: str | None = None, **body: Any) -> tuple[int, Json]:
+        """One turn as JSON: `(status, done or error)`."""
+        headers = {"Accept": "application/json", **({"Idempotency-Key": key} if key else {})}
+        status, answer = await self.ask(
+            "POST", "/v1/chat", json={"character_id": character, "message": message, **body}, headers=headers
+        )
+        return status, answer
+
+    async def events(self, path: str, body: Json | None = None, *, key: str | None = None) -> AsyncIterator[Event]:
+        """The events of a turn as they come. Leaving the iteration closes the connection."""
+        headers = self.headers({"Idempotency-Key": key} if key else {})
+        async with self.session.post(self.url + path, json=body, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            assert response.content_type == "text/event-stream"
+            async for event in read_events(response):
+                yield event
+
+    async def messages(self, character: str, query: str = "") -> list[Json]:
+        status, page = await self.ask("GET", f"/v1/chat/{character}/messages{query}")
+        assert status == 200, page
+        return page["messages"]
+
+    async def character(self, **fields: Any) -> str:
+        """A new character's id."""
+        status, made = await self.ask("POST", "/v1/characters", json={"name": "Mira", **fields})
+        assert status == 201, made
+        return made["id"]
+
+    async def as_user(self, name: str, *scopes: str, **key: Any) -> "Server":
+        """The same server seen by a new person, through an API key of theirs."""
+        accounts = self.app[ACCOUNTS]
+        user = await accounts.add_user("home", name)
+        _, secret = await accounts.create_key(
+            "home", f"{name}'s", scopes or ("chat", "memory", "characters"), user_id=user.id, **key
+        )
+        return Server(self.app, self.port, self.fake, self.session, secret, {"user": user.id})
+
+
+async def read_events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
+    name, data = "message", ""
+    async for raw in response.content:
+        line = raw.decode().rstrip("\r\n")
+        if line.startswith("event: "):
+            name = line[7:]
+        elif line.startswith("data: "):
+            data += line[6:]
+        elif not line and data:
+            yield Event(name, json.loads(data))
+            name, data = "message", ""
+
+
+@asynccontextmanager
+async def running(settings: Settings, fake: FakeOpenAI, overrides: Overrides | None = None) -> AsyncIterator[Server]:
+    """The server over `settings`, which should name `fake.base_url`; drained and closed on the way out."""
+    app = build_app(settings, owner_token=OWNER_TOKEN, overrides=overrides)
+    runner = web.AppRunner(app, shutdown_timeout=1.0, **server_options())
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            yield Server(app, runner.addresses[0][1], fake, session)
+    finally:
+        await runner.cleanup()
