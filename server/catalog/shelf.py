@@ -7,7 +7,8 @@
       anything/source.png    … its character's folder
       .deleted/<hash>        an id that was in use: it never comes back, for memories may still go by it
 
-A character appears, changes and disappears by one rename each, so a crash leaves it whole or absent.
+A folder that a person gave a name that is no id (`Iris & Co`) is renamed to one. A character appears, changes and
+disappears by one rename each, so a crash leaves it whole or absent.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from server.catalog.limits import CARD_BYTES, FILE_BYTES, STORED_BYTES
 from server.catalog.reading import read_card
 from server.catalog.records import CharacterRecord, Ownership
 from server.catalog.shipped import sample_cards
-from server.catalog.slugs import free_id
+from server.catalog.slugs import free_id, is_slug
 from server.errors import InvalidCard, InvalidRequest, NotFound, TooLarge
 from server.ids import check_slug
 
@@ -60,7 +61,11 @@ class Shelf:
         with self.lock:
             self._open()
             for path in sorted(self._folder.iterdir()):
-                if path.suffix.lower() in _CARD_FILES and not path.name.startswith("."):
+                if path.name.startswith("."):
+                    continue
+                if files.stamp(path / CARD) is not None:
+                    self._name_properly(path)
+                elif path.suffix.lower() in _CARD_FILES:
                     self._take_in(path)
             found = [record for path in self._folder.iterdir() if (record := self._load(path.name)) is not None]
             self._known = {record.id: self._known[record.id] for record in found}
@@ -175,6 +180,18 @@ class Shelf:
             files.write_file(folder / AVATAR, portrait)
         files.write_file(folder / CARD, data)
 
+    def _name_properly(self, folder: Path) -> None:
+        """A character's folder that a person named as no id is gets an id made from that name."""
+        if is_slug(folder.name) or folder.is_symlink():
+            return
+        id = free_id(folder.name, self._is_taken)
+        try:
+            folder.rename(self._folder / id)
+        except OSError as error:
+            log.warning("character_folder_refused", tenant=self._tenant, file=folder.name, reason=error.strerror)
+            return
+        log.info("character_folder_renamed", tenant=self._tenant, file=folder.name, character=id)
+
     def _take_in(self, path: Path) -> None:
         """Makes a character of a card file, shared and without an owner; the file moves into its folder."""
         stamp = files.stamp(path)
@@ -194,7 +211,7 @@ class Shelf:
     def _load(self, id: str) -> CharacterRecord | None:
         """The character in the folder of this name; None where that is not a character's folder."""
         folder = self._folder / id
-        if id.startswith(".") or folder.is_symlink():
+        if not is_slug(id) or folder.is_symlink():
             return None
         stamps = files.stamp(folder / CARD), files.stamp(folder / AVATAR)
         if stamps[0] is None:
@@ -209,7 +226,6 @@ class Shelf:
         folder = self._folder / id
         hashed = hashlib.sha256()
         try:
-            check_slug(id, "folder")
             data = files.read_file(folder / CARD, STORED_BYTES)
             hashed.update(data)
             document = strict_json.parse_object(data, max_bytes=STORED_BYTES)

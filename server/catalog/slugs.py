@@ -4,6 +4,9 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 
+from server.errors import InvalidId
+from server.ids import check_slug
+
 # Letters that Unicode does not take apart into a plain one and a mark.
 _LATIN = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i", "ħ": "h", "ŋ": "ng"}
@@ -11,6 +14,15 @@ _LATIN = str.maketrans(
 _LONGEST = 48  # leaves room for a number within the 64 of an id
 _TRIES = 100
 RESERVED = frozenset({"import", "export", "greeting"})  # words of the HTTP interface
+
+
+def is_slug(name: str) -> bool:
+    """Whether a name is an id already."""
+    try:
+        check_slug(name, "name")
+    except InvalidId:
+        return False
+    return True
 
 
 def slug(name: str) -> str | None:

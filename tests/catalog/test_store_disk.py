@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,17 @@ async def test_a_card_put_in_a_folder_is_a_shared_character(store: CharacterStor
     assert (record.owner, record.shared) == (None, True)
     changed = await store.update(T, "iris", CharacterChanges(scenario="x"), ADMIN)
     assert (changed.created, changed.card.document["data"]["name"]) == (record.created, "Iris")
+
+
+@pytest.mark.parametrize(("named", "id"), [("Iris & Co", "iris-co"), ("Iris.json", "iris-json"), ("ODILE", "odile-2")])
+async def test_a_folder_with_a_name_that_is_no_id_gets_one(
+    store: CharacterStore, tenant: Path, named: str, id: str
+) -> None:
+    (tenant / named).mkdir()
+    (tenant / named / "card.json").write_bytes(json_card(v1(name="Iris")))
+    assert await names(store, BEN) == ["Iris"]
+    assert (await store.get(T, id, BEN)).card.name == "Iris"
+    assert not (tenant / named).exists()
 
 
 @pytest.mark.parametrize(
@@ -225,6 +237,35 @@ async def test_what_a_crash_left_is_cleared_at_the_next_start(tenant: Path, fold
     assert await names(store) == ["Odile"]
     assert not [path for path, content in files_under(tenant).items() if b"half a ca" in content]
     assert not [path for path in os.listdir(tenant) if path.startswith(".part")]  # noqa: PTH208
+
+
+WRITER = """
+import asyncio, itertools, pathlib, sys
+from server.catalog.models import CharacterChanges
+from server.catalog.records import Viewer
+from server.catalog.store import CharacterStore
+
+async def main():
+    store = CharacterStore(pathlib.Path(sys.argv[1]))
+    for n in itertools.count():
+        await store.update("home", "odile", CharacterChanges(description=f"{n} " * 20_000), Viewer("ada"))
+        print(n, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_server_leaves_the_last_card_it_confirmed_or_the_next(tenant: Path, folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, str(folder), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert process.stdout is not None
+    confirmed = [await process.stdout.readline() for _ in range(10)]
+    process.kill()
+    last = int([*confirmed, *(await process.communicate())[0].split()][-1])
+    description = (await CharacterStore(folder).get(T, "odile", ADA)).card.description
+    assert description in (f"{last} " * 20_000, f"{last + 1} " * 20_000)
+    assert [path for path in files_under(tenant / "odile") if path != "card.json"] == []
 
 
 async def test_files_are_for_the_servers_user_only(tenant: Path) -> None:
