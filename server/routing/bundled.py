@@ -5,13 +5,14 @@ import importlib.util
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import SIGKILL
+
 from typing import IO
 
 import aiohttp
@@ -206,7 +207,7 @@ class BundledModel:
                     [sys.executable, "-P", str(_SCRIPT)],
                     stdin=read_end,
                     stdout=subprocess.PIPE,
-                    death_signal=SIGKILL,  # it keeps nothing that would need an orderly end
+                    death_signal.SIGKILL,  # it keeps nothing that would need an orderly end
                 )
             finally:
                 os.close(read_end)
@@ -214,7 +215,7 @@ class BundledModel:
                 os.write(write_end, json.dumps(order).encode() + b"\n")
                 yield _Running(child, self._endpoint_at(await _address(child.stdout), key))
             finally:
-                child.signal(SIGKILL)
+                child.signal.SIGKILL)
                 await child.wait()
         finally:
             os.close(write_end)
