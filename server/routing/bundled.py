@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
 from typing import IO
 
 import aiohttp
@@ -207,7 +206,7 @@ class BundledModel:
                     [sys.executable, "-P", str(_SCRIPT)],
                     stdin=read_end,
                     stdout=subprocess.PIPE,
-                    death_signal.SIGKILL,  # it keeps nothing that would need an orderly end
+                    death_signal=signal.SIGKILL,  # it keeps nothing that would need an orderly end
                 )
             finally:
                 os.close(read_end)
@@ -215,7 +214,7 @@ class BundledModel:
                 os.write(write_end, json.dumps(order).encode() + b"\n")
                 yield _Running(child, self._endpoint_at(await _address(child.stdout), key))
             finally:
-                child.signal.SIGKILL)
+                child.signal(signal.SIGKILL)
                 await child.wait()
         finally:
             os.close(write_end)
