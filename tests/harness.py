@@ -3,16 +3,20 @@
     async with running(settings, fake) as server:
         status, done = await server.say("mira", "Hello")
 
-`tests/conftest.py`'s `settings` fit: a fresh data folder and the embedder that knows no meaning.
+`make_settings(llm_base_url=fake.base_url)` of `tests/conftest.py` fits: a fresh data folder and the embedder that knows
+no meaning. `shared_server` is one for a whole module of tests: each talks with a character of its own.
 """
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from server.api.keys import ACCOUNTS
@@ -22,7 +26,7 @@ from server.app import Overrides, build_app
 from server.chat.service import ChatService
 from server.ids import Scope
 from server.memory.service import Memory
-from server.settings import Settings
+from server.settings import Plan, Settings
 from tests.fakes.openai_server import FakeOpenAI
 
 OWNER_TOKEN = "owner-token-of-this-process-0123456789"
@@ -127,15 +131,43 @@ async def read_events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, fake: FakeOpenAI, overrides: Overrides | None = None) -> AsyncIterator[Server]:
-    """The server over `settings`, which should name `fake.base_url`; drained and closed on the way out."""
+async def running(
+    settings: Settings, fake: FakeOpenAI, overrides: Overrides | None = None, *, port: int = 0
+) -> AsyncIterator[Server]:
+    """The server over `settings`, which should name `fake.base_url`; drained and closed on the way out.
+
+    `port`: 0 takes a free one; a server that comes back for the same browser needs the one it had.
+    """
     app = build_app(settings, owner_token=OWNER_TOKEN, overrides=overrides)
     runner = web.AppRunner(app, shutdown_timeout=1.0, **server_options())
     try:
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
         await site.start()
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield Server(app, runner.addresses[0][1], fake, session)
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def shared_server(data: Path, **fields: Any) -> AsyncIterator[Server]:
+    """A server for many tests: no limit on turns, and the model is asked for nothing but replies."""
+    async with FakeOpenAI() as fake:
+        with pytest.MonkeyPatch.context() as environment:
+            for name in os.environ:
+                if name.startswith("VESTIGE_") or name.endswith(("_API_KEY", "_URL", "LLM_MODEL")):
+                    environment.delenv(name)
+            settings = Settings(
+                **{
+                    "data": data,
+                    "embedder": "hash",
+                    "shards": 1,
+                    "write_facts": False,
+                    "llm_base_url": fake.base_url,
+                    "plans": {"free": Plan(turns_per_minute=100_000)},
+                    **fields,
+                }
+            )
+        async with running(settings, fake) as server:
+            yield server
