@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from server.datafolder import DataFolder
 from server.ids import Scope
@@ -58,16 +59,21 @@ async def make_memory(
 ) -> AsyncIterator[Callable[..., Memory]]:
     """`make_memory(**options)`: as many as one likes, on the same stores, as several servers would be.
 
-    `redis`, `chroma` and `model` may be given too.
+    `redis`, `chroma`, `model` and `registry` may be given too.
     """
     made: list[Memory] = []
 
     def make(
-        *, redis: RedisPair = redis_pair, chroma: ChromaShards = chroma, model: Any = None, **options: Any
+        *,
+        redis: RedisPair = redis_pair,
+        chroma: ChromaShards = chroma,
+        model: Any = None,
+        registry: CollectorRegistry | None = None,
+        **options: Any,
     ) -> Memory:
         small: dict[str, Any] = {"window_messages": 4, "hot_messages": 16}
         settings = MemoryOptions(**(small | options))
-        memory = Memory(redis, chroma, HashEmbedder(), options=settings, model=model, clock=clock)
+        memory = Memory(redis, chroma, HashEmbedder(), options=settings, model=model, registry=registry, clock=clock)
         made.append(memory)
         return memory
 

@@ -91,7 +91,7 @@ async def test_a_window_closes_when_enough_messages_stand_before_the_last_exchan
     page = await memory.windows(scope)
     assert page.total == 1 and not page.more
     assert [message.text for message in page.windows[0].messages] == [f"line {number} of ann" for number in range(W)]
-    assert await redis_pair.state.hlen(Keys.of(scope).tail) == 2  # type: ignore[misc]
+    assert await redis_pair.state.hlen(Keys.of(scope).tail) == 2
     assert await lines(memory, scope) == [f"line {number} of ann" for number in range(W + 2)]
     await nothing_stray(redis_pair, chroma, memory, scope)
 
@@ -194,7 +194,7 @@ async def test_what_changes_while_a_window_is_being_closed_counts(
             case _:
                 await people.clear(scope)
 
-    closer = make_memory(chroma=Faulty(chroma, "add", meanwhile, after=True))  # type: ignore[arg-type]
+    closer = make_memory(chroma=Faulty(chroma, "add", meanwhile, after=True))
     await closer.upkeep(scope)
     rest = [f"line {number} of ann" for number in range(W)]
     expected = {
