@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from server.memory.ranking.candidates import candidate_rows
 from server.memory.ranking.dates import NamedDate
-from server.memory.ranking.index import MENTIONS_TIME, QUESTION, REACH, ConversationIndex
+from server.memory.ranking.index import (
+    MENTIONS_NUMBER,
+    MENTIONS_TIME,
+    NAMES_SHIFT,
+    OF_SELF,
+    QUESTION,
+    REACH,
+    ConversationIndex,
+)
 from server.memory.ranking.model import Matrix
 from server.memory.ranking.query import ASKED, Query
 
@@ -29,6 +37,9 @@ FEATURES = (
     "answers",  # the turn before it, by someone else, has a question
     "date",  # nearness to a date the query names
     "when",  # the query asks when, and the turn speaks of time
+    "counts",  # the query asks how many, and the turn has a number
+    "names",  # capitals inside sentences, up to three: people, places, titles
+    "self",  # said of oneself, 1 or -1 as `speaker`
 )
 K1, B = 1.2, 0.75
 MAX_TERMS = 24  # of a query; the rarest count
@@ -66,8 +77,10 @@ def feature_matrix(
     meaning_1 = index.vectors.rows[rows].astype(np.float32) @ vector
     meaning_3 = np.maximum(view.around(meaning_1, 1) / view.norms(1), facts.meaning)
     meaning_9 = view.around(meaning_1, REACH) / view.norms(REACH)
-    asks = (index.flags.rows[rows] & QUESTION > 0).astype(np.float32)
+    flags = index.flags.rows[rows]
+    asks = (flags & QUESTION > 0).astype(np.float32)
     speaker = index.speaker.rows[rows]
+    about = _speaker_match(index.speakers, speaker, query.speaker)
     previous = view.previous()
     columns = (
         _scaled(words_1),
@@ -77,11 +90,14 @@ def feature_matrix(
         _scaled(meaning_1),
         _scaled(meaning_3),
         _scaled(meaning_9),
-        _speaker_match(index.speakers, speaker, query.speaker),
+        about,
         asks,
         np.where(view.has_previous() & (speaker != speaker[previous]), asks[previous], 0.0),
         np.zeros(len(rows)) if nearness is None else nearness[rows],
-        (index.flags.rows[rows] & MENTIONS_TIME > 0) * float(query.when),
+        (flags & MENTIONS_TIME > 0) * float(query.when),
+        (flags & MENTIONS_NUMBER > 0) * float(query.counting),
+        flags >> NAMES_SHIFT,
+        (flags & OF_SELF > 0) * about,
     )
     return rows, np.stack(columns, axis=1).astype(np.float32)
 

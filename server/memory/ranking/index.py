@@ -1,5 +1,6 @@
 """Everything the ranking reads about one conversation, kept in memory and grown turn by turn."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from server.memory.ranking.growing import Column
 from server.memory.ranking.model import IndexedTurn, Matrix, WindowFacts
 from server.memory.ranking.postings import Postings
-from server.memory.ranking.words import WHEN_WORDS, hashed, term_ids, words
+from server.memory.ranking.words import NUMBERS, SELF, WHEN_WORDS, hashed, term_ids, words
 from server.memory.tokens import weigh
 
 SESSION_GAP = timedelta(hours=4)  # a longer silence ends a session; context does not reach across it
 REACH = 4  # turns of context on either side, at most
 BLOCK = 8  # turns summed into one vector for the coarse stage
-QUESTION, MENTIONS_TIME = 1, 2  # bits of `flags`
+QUESTION, MENTIONS_TIME, MENTIONS_NUMBER, OF_SELF = 1, 2, 4, 8  # bits of `flags`
+NAMES_SHIFT, MOST_NAMES = 4, 3  # the two bits above them count names
+_NAME = re.compile(r"(?<=[^\W\d_] )[A-ZÀ-ÖØ-ÞА-ЯЁ]\w+|(?<=, )[A-ZÀ-ÖØ-ÞА-ЯЁ]\w+")  # a capital inside a sentence
 _OVERHEAD = 160  # bytes of Python objects per turn besides its text
 
 
@@ -183,8 +186,14 @@ def _shaped(index: ConversationIndex, dim: int) -> ConversationIndex:
 
 
 def _flags(text: str, tokens: list[str]) -> int:
-    asks = QUESTION if "?" in text or "？" in text else 0
-    return asks | (0 if WHEN_WORDS.isdisjoint(tokens) else MENTIONS_TIME)
+    flags = QUESTION if "?" in text or "？" in text else 0
+    if not WHEN_WORDS.isdisjoint(tokens):
+        flags |= MENTIONS_TIME
+    if not NUMBERS.isdisjoint(tokens) or any(token.isdigit() for token in tokens):
+        flags |= MENTIONS_NUMBER
+    if not SELF.isdisjoint(tokens):
+        flags |= OF_SELF
+    return flags | min(len(_NAME.findall(text)), MOST_NAMES) << NAMES_SHIFT
 
 
 def _back_products(vectors: NDArray[np.float16], sessions: NDArray[np.int32], start: int) -> Matrix:

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
+
 from server.memory.ranking.index import ConversationIndex
 from server.memory.ranking.model import RecalledTurn, Span
 from server.memory.ranking.scoring import Ranking
 from server.memory.tokens import weigh
 
+THRIFT = 0.5  # how much a turn's cost counts against it; 1 would be relevance per token
 PATIENCE = 50  # turns in a row that no longer fit before we stop looking for shorter ones
 _SLACK = 0.01  # float32 sums
 
 
 def date_header(when: datetime) -> str:
-    """ "[Mon 8 May 2023]": the weekday lets a reader resolve "last Friday"."""
-    return f"[{when:%a} {when.day} {when:%b %Y}]"
+    """Such as "[Mon 2023-05-08]": the weekday lets a reader resolve "last Friday"."""
+    return f"[{when:%a %Y-%m-%d}]"
 
 
 def render(spans: Sequence[Span]) -> str:
@@ -35,6 +38,7 @@ def render(spans: Sequence[Span]) -> str:
 def pack(index: ConversationIndex, ranking: Ranking, budget_tokens: int) -> tuple[Span, ...]:
     """The best turns whose `render` costs at most `budget_tokens` by `estimate_tokens`.
 
+    Scores are log-odds, so relevance for its price is the score less the log of the cost, of which `THRIFT` is taken.
     A turn that does not fit is passed over for the next that does; none is cut. Neighbours of one day become one span.
     """
     left = float(budget_tokens) - _SLACK
@@ -42,7 +46,9 @@ def pack(index: ConversationIndex, ranking: Ranking, budget_tokens: int) -> tupl
     days: set[int] = set()
     misses = 0
     cost, day = index.cost.rows, index.day.rows
-    for row, score in zip(ranking.rows.tolist(), ranking.scores.tolist(), strict=True):
+    value = ranking.scores - THRIFT * np.log(cost[ranking.rows] + 1.0)
+    order = np.argsort(-value, kind="stable")
+    for row, score in zip(ranking.rows[order].tolist(), ranking.scores[order].tolist(), strict=True):
         price = float(cost[row])
         on = int(day[row])
         if on not in days:

@@ -23,6 +23,7 @@ _TOLD = re.compile(
 _FIRST = frozenset({"i", "me", "my", "mine", "myself"})
 _SECOND = frozenset({"you", "your", "yours", "yourself"})
 _WHEN = re.compile(r"\b(?:when|what (?:date|day|month|year|time)|how long ago)\b", re.IGNORECASE)
+_COUNTING = re.compile(r"\bhow (?:many|much|long|old|often)\b", re.IGNORECASE)
 _LISTING = re.compile(
     r"\b(?:what|which)\s+(?:\w+\s+){0,2}?\w+s\b|\bhow many\b|\bha(?:s|ve)\b|\ball\b|\bever\b|\bboth\b", re.IGNORECASE
 )
@@ -35,7 +36,8 @@ class Query:
 
     They are the message and, where it says other things too, its questions alone, which count for more.
     `terms` are (term id, weight); `speaker` is the one it is about, if it is about one; `listing`: it asks for
-    several things that may lie far apart; `when`: it asks for a time.
+    several things that may lie far apart; `when`: it asks for a time; `counting`: for a
+    number.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Query:
     dates: tuple[NamedDate, ...]
     listing: bool
     when: bool
+    counting: bool
 
 
 def embedding_text(speaker: str, text: str, speakers: tuple[str, ...] = ()) -> str:
@@ -78,6 +81,7 @@ def parse_query(text: str, speakers: tuple[str, ...], asker: int | None = 0) -> 
         dates=dates,
         listing=_LISTING.search(question or whole) is not None,
         when=_WHEN.search(question or whole) is not None,
+        counting=_COUNTING.search(question or whole) is not None,
     )
 
 

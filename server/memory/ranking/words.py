@@ -19,6 +19,8 @@ _WHEN = """
     yesterday last ago week weeks weekend month months tomorrow tonight today year years next recently just since
     monday tuesday wednesday thursday friday saturday sunday"""
 WHEN_WORDS = frozenset(_WHEN.split())
+NUMBERS = frozenset({"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "once", "twice"})
+SELF = frozenset({"i", "me", "my", "mine", "we", "us", "our", "ours"})
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TERM = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
 _IS_CJK = re.compile(rf"[{_CJK}]")

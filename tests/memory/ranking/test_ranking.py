@@ -175,8 +175,8 @@ def test_neighbours_become_one_span_and_a_day_is_named_once() -> None:
     index = ConversationIndex.build(talk(["lake", "lake", "x " * 900, "lake"]))
     spans = pack(index, ask(index, "lake"), 100)
     assert [(span.first_seq, span.last_seq) for span in spans] == [(1, 2), (4, 4)]
-    assert render(spans) == "[Mon 8 May 2023]\nSam: lake\nMia: lake\n\nMia: lake"
-    assert date_header(START) == "[Mon 8 May 2023]"
+    assert render(spans) == "[Mon 2023-05-08]\nSam: lake\nMia: lake\n\nMia: lake"
+    assert date_header(START) == "[Mon 2023-05-08]"
 
 
 def test_the_coarse_stage_keeps_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
