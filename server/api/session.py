@@ -16,10 +16,6 @@ from server.errors import Forbidden
 from server.routing.types import ModelInfo
 
 _TAG = "Session"
-_BUNDLED = (
-    "This is the small model that comes with Vestige: enough for a first look, and its prose is weak. For a good one "
-    "set OPENROUTER_API_KEY, or LLM_BASE_URL for a server of your own, and start again."
-)
 
 
 class SignIn(BaseModel):
@@ -113,7 +109,7 @@ async def _me(request: web.Request, who: Principal) -> Me:
 
 def _model(info: ModelInfo) -> Model:
     return Model(
-        name=info.name, provider=info.provider, bundled=info.bundled, banner=_BUNDLED if info.bundled else None
+        name=info.name, provider=info.provider, bundled=info.bundled, banner=info.banner
     )
 
 
