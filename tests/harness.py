@@ -41,31 +41,16 @@ class Event:
     data: Json
 
 
-@dataclass
-class Server:
-    """A running server as a client sees it. `token` is sent as bearer; the owner's unless `as_user` made another."""
+class Client:
+    """A server as a client sees it, wherever it runs. `token` is sent as bearer."""
 
-    app: web.Application
     port: int
-    fake: FakeOpenAI
     session: aiohttp.ClientSession
-    token: str = OWNER_TOKEN
-    made: dict[str, str] = field(default_factory=dict)
+    token: str
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def memory(self) -> Memory:
-        return self.app[MEMORY]
-
-    @property
-    def chat(self) -> ChatService:
-        return self.app[CHAT]
-
-    def scope(self, character: str, user: str = "owner") -> Scope:
-        return Scope("home", user, character)
 
     def headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}", **(more or {})}
@@ -106,6 +91,29 @@ class Server:
         status, made = await self.ask("POST", "/v1/characters", json={"name": "Mira", **fields})
         assert status == 201, made
         return made["id"]
+
+
+@dataclass
+class Server(Client):
+    """A server in this process. `token` is the owner's unless `as_user` made another."""
+
+    app: web.Application
+    port: int
+    fake: FakeOpenAI
+    session: aiohttp.ClientSession
+    token: str = OWNER_TOKEN
+    made: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def memory(self) -> Memory:
+        return self.app[MEMORY]
+
+    @property
+    def chat(self) -> ChatService:
+        return self.app[CHAT]
+
+    def scope(self, character: str, user: str = "owner") -> Scope:
+        return Scope("home", user, character)
 
     async def as_user(self, name: str, *scopes: str, **key: Any) -> "Server":
         """The same server seen by a new person, through an API key of theirs."""
