@@ -19,12 +19,22 @@ from scipy.optimize import minimize
 from bench.embedded import Embedded, embed_all
 from bench.locomo import load
 from bench.report import add_json_argument, report
+from bench.scoring import BUDGETS
 from server.memory.ranking import FEATURES, feature_matrix, pack
 from server.memory.ranking.scoring import Ranking
 
 WEIGHTS = Path(__file__).parent.parent / "server" / "memory" / "ranking" / "weights.json"
 L2 = 5e-3
-BUDGETS = (1_000, 2_000, 4_000)
+GROUPS = {  # what is left out together by --ablate
+    "words": ("words_1", "words_9", "cover_3", "words_9_listing"),
+    "meaning": ("meaning_1", "meaning_3", "meaning_9"),
+    "context": ("words_9", "words_9_listing", "cover_3", "meaning_3", "meaning_9", "answers"),
+    "speaker": ("speaker", "self"),
+    "date and time": ("date", "when"),
+    "questions in the talk": ("asks", "answers"),
+    "names and numbers": ("names", "counts"),
+    "several things": ("words_9_listing",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="LoCoMo's JSON")
     parser.add_argument("--write", action="store_true", help=f"write {WEIGHTS.name}")
-    parser.add_argument("--ablate", action="store_true", help="leave each feature out in turn")
+    parser.add_argument("--ablate", action="store_true", help="fit and test without each group of features")
     parser.add_argument("--l2", type=float, default=L2)
     parser.add_argument("--cache", type=Path, help="folder for embeddings between runs; outside the repository")
     add_json_argument(parser)
@@ -120,9 +130,10 @@ def main() -> None:
     weights = fit([case for data in all_cases for case in data], given.l2)
     for name, value in zip(FEATURES, weights, strict=True):
         print(f"  {name:<18} {value:8.3f}")
-    for name in FEATURES if given.ablate else ():
-        scores = leave_one_out(conversations, all_cases, given.l2, [name])
-        print(f"  without {name:<18}", " ".join(f"{key} {value:.3f}" for key, value in scores.items()))
+    for name, group in GROUPS.items() if given.ablate else ():
+        scores = leave_one_out(conversations, all_cases, given.l2, group)
+        print(f"  without {name:<22}", " ".join(f"{key} {value:.3f}" for key, value in scores.items()))
+        metrics |= {f"without_{name.replace(' ', '_')}_{key}": value for key, value in scores.items()}
     if given.write:
         record = {
             "weights": {name: round(float(value), 4) for name, value in zip(FEATURES, weights, strict=True)},
@@ -131,7 +142,9 @@ def main() -> None:
                 "data": "LoCoMo conversations " + ", ".join(one.id for one in loaded),
                 "data_sha256": digest,
                 "l2": given.l2,
-                "leave_one_conversation_out": {key: round(value, 4) for key, value in metrics.items()},
+                "leave_one_conversation_out": {
+                    key: round(value, 4) for key, value in metrics.items() if key.startswith("loo_")
+                },
             },
         }
         WEIGHTS.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -53,6 +53,24 @@ def by_windows(conversation: Conversation, size: int) -> Recall:
     return recall
 
 
+SMALL_TALK = (
+    ("Hey, good morning! I slept badly and the coffee machine broke again.", "I can't quite recall."),
+    ("Haha that's so funny. Anyway, long day at work, my boss was annoying.", ""),
+    ("It's raining here all day so I'm staying in.", "It came up the other day while I was on the train."),
+    ("I'm making pasta tonight, a new recipe. Oh, I was wondering about something.", ""),
+)
+
+
+def amid_small_talk(recall: Recall) -> Recall:
+    """The same questions as people ask them, between things that have nothing to do with them."""
+
+    async def asked(question: str, budget: int) -> Recalled:
+        before, after = SMALL_TALK[len(question) % len(SMALL_TALK)]
+        return await recall(f"{before} {question} {after}".strip(), budget)
+
+    return asked
+
+
 def without(weights: Matrix, names: Sequence[str]) -> Matrix:
     kept = weights.copy()
     kept[[FEATURES.index(name) for name in names]] = 0.0
@@ -64,9 +82,9 @@ async def measure(given: argparse.Namespace) -> tuple[dict[str, float | int], di
     embedder = CachedPassages(make_embedder("english", threads=given.threads), given.cache)
     await embedder.warm()
     embedded = await embed_all(loaded, given.cache)
-    scores = {
-        name: Score() for name in ("memory", "bm25", "lexical", "dense", *(["loo"] if given.leave_one_out else []))
-    }
+    names = ["memory", "bm25", "lexical", "dense"]
+    names += [name for name, on in (("loo", given.leave_one_out), ("small_talk", given.small_talk)) if on]
+    scores = {name: Score() for name in names}
     weights = shipped_weights()
     fitted = fit_others(embedded) if given.leave_one_out else {}
     windows = 0  # the service goes first: its searches are timed and must embed their queries themselves
@@ -85,6 +103,8 @@ async def measure(given: argparse.Namespace) -> tuple[dict[str, float | int], di
             "lexical": by_ranking(one, embedder, without(weights, DENSE)),
             "dense": by_ranking(one, embedder, without(weights, LEXICAL)),
         }
+        if given.small_talk:
+            ways["small_talk"] = amid_small_talk(by_ranking(one, embedder, weights))
         if given.leave_one_out:
             ways["loo"] = by_ranking(one, embedder, fitted[one.source.id])
         print(f"{one.source.id}: {len(one.source.lines)} turns, {len(one.source.questions)} questions", flush=True)
@@ -119,6 +139,8 @@ def metrics(scores: Mapping[str, Score], embedded: Sequence[Embedded], windows: 
     out["bm25_2000"] = scores["bm25"].mean(2_000)
     out["search_p50_ms"] = percentile(memory.seconds, 0.50) * 1e3
     out["search_p95_ms"] = percentile(memory.seconds, 0.95) * 1e3
+    out["search_cpu_p50_ms"] = percentile(memory.cpu_seconds, 0.50) * 1e3  # what a busy machine changes less
+    out["search_cpu_p95_ms"] = percentile(memory.cpu_seconds, 0.95) * 1e3
     lengths = [sum(estimate_tokens(f"{line.speaker}: {line.text}") for line in one.source.lines) for one in embedded]
     asked = [length for one, length in zip(embedded, lengths, strict=True) for _ in one.source.questions]
     shares = [tokens / length for tokens, length in zip(memory.tokens[2_000], asked, strict=True)]
@@ -131,6 +153,7 @@ def metrics(scores: Mapping[str, Score], embedded: Sequence[Embedded], windows: 
             out.setdefault(f"{category}_{budget}", memory.mean(budget, category))
     for name, label in (
         ("loo", "leave_one_out"),
+        ("small_talk", "small_talk"),
         ("lexical", "lexical_only"),
         ("dense", "dense_only"),
         ("bm25", "bm25"),
@@ -148,6 +171,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=MemoryOptions().window_messages, help="messages per window")
     parser.add_argument("--threads", type=int, default=1, help="of the embedding model")
     parser.add_argument("--leave-one-out", action="store_true", help="also fit on the others and test on each")
+    parser.add_argument("--small-talk", action="store_true", help="also ask every question amid small talk")
     parser.add_argument("--ranking-only", action="store_true", help="skip the stores: ranking and packing alone")
     parser.add_argument("--cache", type=Path, help="folder for turn embeddings between runs; outside the repository")
     add_json_argument(parser)

@@ -31,6 +31,7 @@ class Score:
     tokens: dict[int, list[int]] = field(default_factory=lambda: {budget: [] for budget in BUDGETS})
     categories: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
 
     async def ask_all(self, conversation: Conversation, recall: Recall) -> None:
         for question in conversation.questions:
@@ -40,10 +41,11 @@ class Score:
         """Asks with every budget; only the first, which has to embed the question, is timed."""
         self.categories.append(question.category)
         for at, budget in enumerate(BUDGETS):
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             recalled = await recall(question.text, budget)
             if at == 0:
                 self.seconds.append(time.perf_counter() - start)
+                self.cpu_seconds.append(time.process_time() - cpu)
             self.found[budget].append(len(recalled.seqs & question.evidence) / len(question.evidence))
             self.tokens[budget].append(recalled.tokens)
 

@@ -180,9 +180,9 @@ def _weighted_terms(index: ConversationIndex, query: Query) -> tuple[list[int], 
     terms = [term for term, _ in query.terms]
     if not terms:
         return [], np.empty(0, np.float32)
-    among = np.bincount(index.postings.find(terms).term, minlength=len(terms))
+    among = index.postings.frequency(terms)
     if index.facts is not None:  # a word that only facts have must count
-        among = np.maximum(among, np.bincount(index.facts.postings.find(terms).term, minlength=len(terms)))
+        among = np.maximum(among, index.facts.postings.frequency(terms))
     idf = np.log1p((len(index) - among + 0.5) / (among + 0.5))
     weight = (np.maximum(idf, 0.0) * [times for _, times in query.terms]).astype(np.float32)
     known = np.flatnonzero(among)

@@ -70,6 +70,14 @@ class Postings:
                 count.append(segment.counts[part].astype(np.float32))
         return Hits(np.concatenate(term), np.concatenate(row), np.concatenate(count))
 
+    def frequency(self, terms: Sequence[int]) -> NDArray[np.int64]:
+        """[terms] In how many rows each occurs."""
+        wanted = np.array(terms, np.uint64) << _SHIFT
+        total = np.zeros(len(terms), np.int64)
+        for segment in self.segments:
+            total += np.searchsorted(segment.keys, wanted | _ROW, side="right") - np.searchsorted(segment.keys, wanted)
+        return total
+
     @property
     def nbytes(self) -> int:
         return sum(segment.keys.nbytes + segment.counts.nbytes for segment in self.segments)
