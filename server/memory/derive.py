@@ -1,21 +1,17 @@
 """Writing down what windows are about: summaries and facts, in the background, from verbatim text only."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 
-import redis.asyncio
 import structlog
 
 from server.ids import Scope
 from server.memory.keys import Keys
 from server.memory.log import ConversationLog, Head
-from server.memory.metrics import MemoryMetrics
 from server.memory.records import WindowRecord, derived_metadata
-from server.memory.scripts import Scripts
-from server.memory.views import Derived, MemoryOptions
+from server.memory.shared import Shared
+from server.memory.views import Derived
 from server.memory.windows import WindowStore
 from server.memory.writer import Unusable, Writer, opaque
-from server.stores.chroma import ChromaShards
 from server.stores.errors import store_errors
 
 _log = structlog.get_logger(__name__)
@@ -29,27 +25,16 @@ class Deriver:
     Nothing empty, refused or unreadable is ever stored. The window itself is searchable all the while.
     """
 
-    def __init__(
-        self,
-        client: redis.asyncio.Redis,
-        scripts: Scripts,
-        log: ConversationLog,
-        windows: WindowStore,
-        chroma: ChromaShards,
-        writer: Writer,
-        options: MemoryOptions,
-        metrics: MemoryMetrics,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._client = client
-        self._scripts = scripts
+    def __init__(self, shared: Shared, log: ConversationLog, windows: WindowStore, writer: Writer) -> None:
+        self._client = shared.state
+        self._scripts = shared.scripts
+        self._chroma = shared.chroma
+        self._options = shared.options
+        self._metrics = shared.metrics
+        self._shared = shared
         self._log = log
         self._windows = windows
-        self._chroma = chroma
         self._writer = writer
-        self._options = options
-        self._metrics = metrics
-        self._clock = clock
 
     async def derive_due(self, scope: Scope) -> int:
         """Asks about the newest windows that are due; how many were written.
@@ -63,7 +48,7 @@ class Deriver:
         with store_errors("memory"):
             due = await self._client.zrevrangebyscore(
                 Keys.of(scope).todo,
-                self._clock().timestamp(),
+                self._shared.now,
                 "-inf",
                 start=0,
                 num=self._options.derive_at_once + 1,
@@ -86,7 +71,7 @@ class Deriver:
     async def defer(self, scope: Scope, member: str, why: str) -> None:
         """Tries again later, each time later still. The count outlives the server."""
         keys = Keys.of(scope)
-        now = self._clock().timestamp()
+        now = self._shared.now
         if member == SUMMARY:
             with store_errors("memory"):
                 await self._client.zadd(keys.todo, {SUMMARY: now}, nx=True)

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import redis.asyncio
-
 from server.ids import Scope, parse_scope
 from server.memory.codec import message_to_data
 from server.memory.hot import HotBuffer
@@ -14,10 +12,10 @@ from server.memory.log import Cleared, ConversationLog
 from server.memory.pins import Pins, pin_to_data
 from server.memory.reading import Reader
 from server.memory.records import summary_to_data
+from server.memory.shared import Shared
 from server.memory.summary import Summaries
 from server.memory.views import DeletedCounts, Summary
 from server.memory.windows import WindowStore
-from server.stores.chroma import ChromaShards
 from server.stores.errors import store_errors
 
 FORMAT = "vestige-memory/1"
@@ -28,18 +26,12 @@ class Eraser:
     """Ends conversations in all stores. The stores' files forget them with the next purge."""
 
     def __init__(
-        self,
-        client: redis.asyncio.Redis,
-        log: ConversationLog,
-        windows: WindowStore,
-        chroma: ChromaShards,
-        hot: HotBuffer,
-        summaries: Summaries,
+        self, shared: Shared, log: ConversationLog, windows: WindowStore, hot: HotBuffer, summaries: Summaries
     ) -> None:
-        self._client = client
+        self._client = shared.state
+        self._chroma = shared.chroma
         self._log = log
         self._windows = windows
-        self._chroma = chroma
         self._hot = hot
         self._summaries = summaries
 

@@ -7,26 +7,25 @@ an entry can be missing but never wrong; which windows live, the state store say
 
 from collections.abc import Mapping, Sequence
 
-import redis.asyncio
 import structlog
 
 from server.errors import StoreUnavailable
 from server.ids import Scope
 from server.memory.keys import Keys
-from server.memory.metrics import MemoryMetrics
+from server.memory.shared import Shared
 from server.stores.errors import store_errors
 
 _log = structlog.get_logger(__name__)
 
 
 class HotBuffer:
-    """At most `windows` entries per conversation, gone `seconds` after the last use. A dead cache costs time only."""
+    """At most `windows` entries per conversation, for `hot_seconds` after the last. A dead cache costs time only."""
 
-    def __init__(self, client: redis.asyncio.Redis, windows: int, seconds: int, metrics: MemoryMetrics) -> None:
-        self._client = client
-        self._windows = windows
-        self._seconds = seconds
-        self._metrics = metrics
+    def __init__(self, shared: Shared) -> None:
+        self._client = shared.cache
+        self._metrics = shared.metrics
+        self._seconds = shared.options.hot_seconds
+        self._windows = -(-shared.options.hot_messages // shared.options.window_messages)
 
     @property
     def windows(self) -> int:

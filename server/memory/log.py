@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-import redis.asyncio
-
 from server.errors import Conflict, IdempotencyMismatch, NotFound
 from server.ids import Scope
 from server.memory.codec import compact, decode_message
 from server.memory.keys import GARBAGE, SCOPES, Keys
 from server.memory.messages import Message
-from server.memory.scripts import Scripts
+from server.memory.shared import Shared
 from server.memory.views import Idempotency, Speakers
 from server.stores.errors import store_errors
 
@@ -114,10 +112,10 @@ def first_epoch() -> int:
 class ConversationLog:
     """Reads and atomic steps on the state store. Every step names the epoch it belongs to."""
 
-    def __init__(self, client: redis.asyncio.Redis, scripts: Scripts, idempotency_seconds: int) -> None:
-        self._client = client
-        self._scripts = scripts
-        self._idempotency_seconds = idempotency_seconds
+    def __init__(self, shared: Shared) -> None:
+        self._client = shared.state
+        self._scripts = shared.scripts
+        self._idempotency_seconds = shared.options.idempotency_seconds
 
     async def head(self, scope: Scope, *, newest: int = 0, tail: bool = True) -> Head | None:
         """The conversation now, with its `newest` windows; None where there is none."""

@@ -1,18 +1,15 @@
 """Pins: notes that are in every prompt, written by a person or taken from a message."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime
-
-import redis.asyncio
 
 from server.errors import InvalidRequest, NotFound, TooLarge
 from server.ids import Scope, new_id, parse_message_id
 from server.memory.codec import compact
 from server.memory.keys import SCOPES, Keys
-from server.memory.scripts import Scripts
+from server.memory.shared import Shared
 from server.memory.turns import said
-from server.memory.views import MemoryOptions, Pin
+from server.memory.views import Pin
 from server.stores.errors import store_errors
 
 UNKNOWN = "There is no pin with this id."
@@ -21,13 +18,11 @@ UNKNOWN = "There is no pin with this id."
 class Pins:
     """A few notes per conversation, in the state store."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, scripts: Scripts, options: MemoryOptions, clock: Callable[[], datetime]
-    ) -> None:
-        self._client = client
-        self._scripts = scripts
-        self._options = options
-        self._clock = clock
+    def __init__(self, shared: Shared) -> None:
+        self._client = shared.state
+        self._scripts = shared.scripts
+        self._options = shared.options
+        self._clock = shared.clock
 
     async def all(self, scope: Scope) -> list[Pin]:
         """Oldest first."""

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import redis.asyncio
 import structlog
 from redis.exceptions import NoPermissionError, ResponseError
 
 from server.errors import StoreUnavailable
-from server.stores.chroma import ChromaShards
+from server.memory.shared import Shared
 from server.stores.errors import store_errors
 
 _log = structlog.get_logger(__name__)
@@ -21,9 +20,9 @@ _LOOK_SECONDS = 0.05
 class Purger:
     """Rewrites the append-only file of the state store, and Chroma's database. Both keep deleted text until then."""
 
-    def __init__(self, client: redis.asyncio.Redis, chroma: ChromaShards) -> None:
-        self._client = client
-        self._chroma = chroma
+    def __init__(self, shared: Shared) -> None:
+        self._client = shared.state
+        self._chroma = shared.chroma
         self._one = asyncio.Lock()
 
     async def __call__(self) -> None:

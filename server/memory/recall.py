@@ -12,10 +12,8 @@ from weakref import WeakValueDictionary
 import structlog
 
 from server.ids import Scope, message_id
-from server.memory.embedding import Embedder
 from server.memory.log import ConversationLog, Head, WindowRef
 from server.memory.messages import Message, Role, Status
-from server.memory.metrics import MemoryMetrics
 from server.memory.ranking import (
     ConversationIndex,
     IndexedTurn,
@@ -27,6 +25,7 @@ from server.memory.ranking import (
     render,
 )
 from server.memory.records import Matrix, WindowRecord, record_to_window
+from server.memory.shared import Shared
 from server.memory.tokens import estimate_tokens
 from server.memory.views import MemorySpan, MemoryTurn, Recall, Speakers
 from server.memory.windows import WindowStore
@@ -62,19 +61,12 @@ class _Entry:
 class Recaller:
     """Answers queries. Several recalls of one conversation at once share the work of loading it."""
 
-    def __init__(
-        self,
-        log: ConversationLog,
-        windows: WindowStore,
-        embedder: Embedder,
-        cache_bytes: int,
-        metrics: MemoryMetrics,
-    ) -> None:
+    def __init__(self, shared: Shared, log: ConversationLog, windows: WindowStore) -> None:
         self._log = log
         self._windows = windows
-        self._embedder = embedder
-        self._cache_bytes = cache_bytes
-        self._metrics = metrics
+        self._embedder = shared.embedder
+        self._metrics = shared.metrics
+        self._cache_bytes = shared.options.index_cache_bytes
         self._entries: OrderedDict[Scope, _Entry] = OrderedDict()
         self._bytes = 0
         self._locks: WeakValueDictionary[Scope, asyncio.Lock] = WeakValueDictionary()

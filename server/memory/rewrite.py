@@ -6,7 +6,6 @@ what was derived from the old text goes with the old record, and is derived agai
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import numpy as np
 import structlog
@@ -19,7 +18,7 @@ from server.memory.keys import GARBAGE, Keys
 from server.memory.log import ConversationLog, InTail, InWindow, WindowRef
 from server.memory.messages import Message
 from server.memory.records import WindowRecord, window_to_record
-from server.memory.scripts import Scripts
+from server.memory.shared import Shared
 from server.memory.windows import WindowStore
 
 _log = structlog.get_logger(__name__)
@@ -34,18 +33,17 @@ class Rewriter:
 
     def __init__(
         self,
+        shared: Shared,
         log: ConversationLog,
         windows: WindowStore,
-        scripts: Scripts,
         hot: HotBuffer,
-        clock: Callable[[], datetime],
         on_change: Callable[[Scope], None],
     ) -> None:
+        self._scripts = shared.scripts
+        self._shared = shared
         self._log = log
         self._windows = windows
-        self._scripts = scripts
         self._hot = hot
-        self._clock = clock
         self._on_change = on_change
 
     async def read(self, scope: Scope, epoch: int, seq: int) -> Message | None:
@@ -215,7 +213,7 @@ class Rewriter:
             place.window.id,
             WindowRef.of(new.id, new.messages).raw if new.messages else "",
             new.id,
-            self._clock().timestamp(),
+            self._shared.now,
             "1" if derive else "",
             summary,
         )

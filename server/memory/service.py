@@ -20,8 +20,10 @@ from server.memory.purge import Purger
 from server.memory.reading import Reader
 from server.memory.recall import Recaller
 from server.memory.records import WindowRecord
+from server.memory.reindex import Reindexer
 from server.memory.rewrite import Rewriter
 from server.memory.scripts import Scripts
+from server.memory.shared import Shared
 from server.memory.summary import Summaries
 from server.memory.turns import FinishMode, Turns, said
 from server.memory.upkeep import Upkeep
@@ -66,42 +68,25 @@ class Memory:
     ) -> None:
         """`model` writes summaries and facts; without one, none are written. `registry` is where metrics go."""
         options = options or MemoryOptions()
-        self._clock = clock
-        self._embedder = embedder
-        metrics = MemoryMetrics(registry)
-        scripts = Scripts(redis.state)
-        writer = Writer(model, enabled=options.write_facts, concurrency=options.derive_concurrency)
-        log = ConversationLog(redis.state, scripts, options.idempotency_seconds)
-        hot_windows = -(-options.hot_messages // options.window_messages)
-        hot = HotBuffer(redis.cache, hot_windows, options.hot_seconds, metrics)
-        windows = WindowStore(log, scripts, chroma, embedder, hot, options, metrics, clock)
-        deriver = Deriver(redis.state, scripts, log, windows, chroma, writer, options, metrics, clock)
-        summaries = Summaries(
-            redis.state,
-            redis.cache,
-            scripts,
-            log,
-            windows,
-            deriver,
-            writer,
-            options,
-            metrics,
-            clock,
-            embedder.dim,
+        shared = Shared(
+            redis.state, redis.cache, chroma, Scripts(redis.state), embedder, options, MemoryMetrics(registry), clock
         )
-        self._log = log
-        self._windows = windows
-        self._hot = hot
-        self._deriver = deriver
-        self._summaries = summaries
+        writer = Writer(model, enabled=options.write_facts, concurrency=options.derive_concurrency)
+        self._clock = clock
+        self._log = log = ConversationLog(shared)
+        hot = HotBuffer(shared)
+        self._windows = windows = WindowStore(shared, log, hot)
         self._reader = Reader(log, windows, hot)
-        self._rewriter = Rewriter(log, windows, scripts, hot, clock, self._changed)
+        self._rewriter = Rewriter(shared, log, windows, hot, self._changed)
         self._turns = Turns(log, self._rewriter, clock)
-        self._recaller = Recaller(log, windows, embedder, options.index_cache_bytes, metrics)
-        self._pins = Pins(redis.state, scripts, options, clock)
-        self._purge = Purger(redis.state, chroma)
-        self._upkeep = Upkeep(windows, deriver, summaries, self._purge, metrics)
-        self._eraser = Eraser(redis.state, log, windows, chroma, hot, summaries)
+        self._recaller = Recaller(shared, log, windows)
+        self._pins = Pins(shared)
+        self._deriver = Deriver(shared, log, windows, writer)
+        self._summaries = Summaries(shared, log, windows, self._deriver, writer)
+        self._purge = Purger(shared)
+        self._upkeep = Upkeep(shared, windows, self._deriver, self._summaries, self._purge)
+        self._eraser = Eraser(shared, log, windows, hot, self._summaries)
+        self._reindexer = Reindexer(shared, log, windows, self._eraser)
 
     # taking turns
 
@@ -355,6 +340,14 @@ class Memory:
         done = [await self._clear(scope) for scope in await self._eraser.scopes(tenant, user)]
         await self._purge()
         return DeletedCounts(len(done), sum(counts.messages for counts in done))
+
+    async def reindex(self, progress: Callable[[int, int], None]) -> int:
+        """After a change of the embedder: embeds every window anew, into the shards that were opened for it.
+
+        Call it with `ChromaShards` opened with `reindexing=True` and no server running. `progress` is told how many
+        windows of how many are done. It may be stopped at any moment; the next call goes on from there.
+        """
+        return await self._reindexer.run(progress)
 
     # behind the turns
 

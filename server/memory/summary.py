@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from datetime import datetime
 
-import redis.asyncio
 import structlog
 
 from server.errors import NotFound, StoreUnavailable, TooLarge
@@ -15,7 +12,6 @@ from server.memory.derive import SUMMARY, Deriver
 from server.memory.keys import GARBAGE, Keys
 from server.memory.log import ConversationLog, Head
 from server.memory.messages import Message
-from server.memory.metrics import MemoryMetrics
 from server.memory.records import (
     WindowRecord,
     record_to_summary,
@@ -23,10 +19,10 @@ from server.memory.records import (
     summary_to_data,
     summary_to_record,
 )
-from server.memory.scripts import Scripts
+from server.memory.shared import Shared
 from server.memory.tokens import estimate_tokens
 from server.memory.turns import said
-from server.memory.views import MemoryOptions, Summary
+from server.memory.views import Summary
 from server.memory.windows import WindowStore
 from server.memory.writer import NAMES, ROLLING_CHARACTERS, Unusable, Writer, fits, note, opaque, transcript
 from server.stores.errors import store_errors
@@ -42,30 +38,18 @@ class Summaries:
     """Reads, corrects and rebuilds the rolling summary of conversations."""
 
     def __init__(
-        self,
-        state: redis.asyncio.Redis,
-        cache: redis.asyncio.Redis,
-        scripts: Scripts,
-        log: ConversationLog,
-        windows: WindowStore,
-        deriver: Deriver,
-        writer: Writer,
-        options: MemoryOptions,
-        metrics: MemoryMetrics,
-        clock: Callable[[], datetime],
-        dim: int,
+        self, shared: Shared, log: ConversationLog, windows: WindowStore, deriver: Deriver, writer: Writer
     ) -> None:
-        self._state = state
-        self._cache = cache
-        self._scripts = scripts
+        self._state = shared.state
+        self._cache = shared.cache
+        self._scripts = shared.scripts
+        self._options = shared.options
+        self._metrics = shared.metrics
+        self._shared = shared
         self._log = log
         self._windows = windows
         self._deriver = deriver
         self._writer = writer
-        self._options = options
-        self._metrics = metrics
-        self._clock = clock
-        self._dim = dim
 
     async def read(self, scope: Scope) -> Summary | None:
         """The latest: from the cache, or from Chroma and written back. That there is none is never cached."""
@@ -99,7 +83,7 @@ class Summaries:
         head = await self._log.head(scope, tail=False)
         if head is None:
             raise NotFound("There is no conversation yet.", field="character_id")
-        summary = Summary(text, self._clock(), head.windows, "user")
+        summary = Summary(text, self._shared.clock(), head.windows, "user")
         if not await self._commit(scope, head, summary):
             raise NotFound("The conversation has begun anew.", field="character_id")
         await self.drop_cached(scope)
@@ -124,7 +108,7 @@ class Summaries:
             return False
         with store_errors("memory"):
             later = await self._state.zscore(Keys.of(scope).todo, SUMMARY)
-        return later is None or float(later) <= self._clock().timestamp()
+        return later is None or float(later) <= self._shared.now
 
     async def rebuild(self, scope: Scope) -> bool:
         """Writes it anew; whether it now stands. What changed meanwhile makes the result void.
@@ -145,7 +129,7 @@ class Summaries:
             await self._deriver.defer(scope, SUMMARY, reason.why)
             self._metrics.derivations.labels("summary", reason.why).inc()
             return False
-        done = await self._commit(scope, head, Summary(text, self._clock(), head.windows, "model"))
+        done = await self._commit(scope, head, Summary(text, self._shared.clock(), head.windows, "model"))
         self._metrics.derivations.labels("summary", "written" if done else "late").inc()
         if done:
             keys = Keys.of(scope)
@@ -181,7 +165,7 @@ class Summaries:
 
     async def _commit(self, scope: Scope, head: Head, summary: Summary) -> bool:
         id = new_id("sum")
-        await self._windows.write(scope, summary_to_record(scope, head.epoch, id, summary, self._dim))
+        await self._windows.write(scope, summary_to_record(scope, head.epoch, id, summary, self._shared.embedder.dim))
         keys = Keys.of(scope)
         done = await self._scripts.run(
             "summary",

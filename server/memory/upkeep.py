@@ -10,8 +10,8 @@ import structlog
 from server.errors import StoreUnavailable
 from server.ids import Scope
 from server.memory.derive import Deriver
-from server.memory.metrics import MemoryMetrics
 from server.memory.purge import Purger
+from server.memory.shared import Shared
 from server.memory.summary import Summaries
 from server.memory.windows import WindowStore
 
@@ -25,13 +25,13 @@ class Upkeep:
     """Schedules the work. What is cancelled, or fails, is left to be done again: nothing depends on its having run."""
 
     def __init__(
-        self, windows: WindowStore, deriver: Deriver, summaries: Summaries, purge: Purger, metrics: MemoryMetrics
+        self, shared: Shared, windows: WindowStore, deriver: Deriver, summaries: Summaries, purge: Purger
     ) -> None:
         self._windows = windows
         self._deriver = deriver
         self._summaries = summaries
         self._purge = purge
-        self._metrics = metrics
+        self._metrics = shared.metrics
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
         self._closing = False

@@ -4,9 +4,8 @@ A record is first named in the garbage list, then written to Chroma, then made l
 out of the garbage. Whatever dies in between leaves a conversation without loss and a record that the sweeper deletes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from itertools import takewhile
 
 import numpy as np
@@ -14,17 +13,16 @@ import structlog
 
 from server.ids import Scope, new_id, parse_scope
 from server.memory.codec import encode_message
-from server.memory.embedding import Embedder, Vectors
+from server.memory.embedding import Vectors
 from server.memory.hot import HotBuffer
 from server.memory.keys import GARBAGE, Keys
 from server.memory.log import ConversationLog, Head, WindowRef, digest
 from server.memory.messages import Message, Status
-from server.memory.metrics import MemoryMetrics
 from server.memory.ranking import embedding_text
 from server.memory.records import WindowRecord, record_to_window, window_to_record
-from server.memory.scripts import Scripts
-from server.memory.views import MemoryOptions, Speakers
-from server.stores.chroma import ChromaShards, Record
+from server.memory.shared import Shared
+from server.memory.views import Speakers
+from server.stores.chroma import Record
 
 _log = structlog.get_logger(__name__)
 
@@ -36,25 +34,15 @@ _SWEEP = 500
 class WindowStore:
     """Reads, writes and closes windows. Safe to use from several processes on the same stores."""
 
-    def __init__(
-        self,
-        log: ConversationLog,
-        scripts: Scripts,
-        chroma: ChromaShards,
-        embedder: Embedder,
-        hot: HotBuffer,
-        options: MemoryOptions,
-        metrics: MemoryMetrics,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, shared: Shared, log: ConversationLog, hot: HotBuffer) -> None:
+        self._scripts = shared.scripts
+        self._chroma = shared.chroma
+        self._embedder = shared.embedder
+        self._options = shared.options
+        self._metrics = shared.metrics
+        self._shared = shared
         self._log = log
-        self._scripts = scripts
-        self._chroma = chroma
-        self._embedder = embedder
         self._hot = hot
-        self._options = options
-        self._metrics = metrics
-        self._clock = clock
 
     async def records(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
         """The records as stored. One that is not there was rewritten or deleted since its id was read."""
@@ -91,7 +79,7 @@ class WindowStore:
         Raises:
             StoreUnavailable: one of the stores does not answer; what was written is garbage.
         """
-        await self._scripts.run("register", (GARBAGE,), f"{scope}|{record.id}", self._clock().timestamp())
+        await self._scripts.run("register", (GARBAGE,), f"{scope}|{record.id}", self._shared.now)
         await self._chroma.add(str(scope), [record])
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> None:
@@ -131,7 +119,7 @@ class WindowStore:
         """Deletes what writers that died, or lost a race, left in Chroma; how many records."""
         total = 0
         while True:
-            before = self._clock().timestamp() - self._options.garbage_seconds
+            before = self._shared.now - self._options.garbage_seconds
             members: list[str] = await self._scripts.run("doom", (GARBAGE,), before, _SWEEP)
             by_scope: dict[str, list[str]] = {}
             for member in members:
@@ -152,7 +140,7 @@ class WindowStore:
         if len(settled) == size:
             return settled
         waiting = head.tail[len(settled)]
-        if (self._clock() - waiting.said.created).total_seconds() < self._options.stale_seconds:
+        if (self._shared.clock() - waiting.said.created).total_seconds() < self._options.stale_seconds:
             return None
         given_up = replace(waiting.said, status=Status.FAILED, error=ABANDONED)
         changed = replace(waiting, alternatives=(given_up,))
@@ -174,7 +162,7 @@ class WindowStore:
             head.windows,
             ref.raw,
             window.id,
-            self._clock().timestamp(),
+            self._shared.now,
             *seen,
         )
         if done != 1:
