@@ -1,7 +1,7 @@
 """Run as a script by `server.processes`: arranges for this process to end with its parent, then becomes the child.
 
     python -I -S die_with_parent.py kernel:<parent pid>:<signal> program argument…
-    python -I -S die_with_parent.py pipe:<fd>:<signal> program argument…
+    python -I -S die_with_parent.py pipe:<fd>:<signal>:<seconds> program argument…
 
 It imports nothing but the standard library, because it runs without site-packages. Being a separate program, it spares
 the server `preexec_fn`, which may deadlock in a process that has threads.
@@ -9,8 +9,8 @@ the server `preexec_fn`, which may deadlock in a process that has threads.
 * `kernel`: Linux delivers `signal` when the parent's spawning *thread* ends (prctl(2), PR_SET_PDEATHSIG), however it
   ended. No third process takes part, so there is none whose death would break the promise.
 * `pipe`: everywhere else. A small watcher stays behind, in the child's process group, on a pipe whose other end only
-  the parent holds. At the end of that pipe it signals the group, waits `GRACE` seconds and kills it. The group cannot
-  be another's by then: the watcher itself is in it, so its id is not free.
+  the parent holds. At the end of that pipe it signals the group, waits some seconds and kills it. The group cannot be
+  another's by then: the watcher itself is in it, so its id is not free.
 """
 
 import os
@@ -19,7 +19,6 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
-GRACE = 5.0
 
 
 def _ask_kernel(parent: int, number: int) -> None:
@@ -32,7 +31,7 @@ def _ask_kernel(parent: int, number: int) -> None:
         os._exit(1)
 
 
-def _leave_watcher(fd: int, number: int) -> None:
+def _leave_watcher(fd: int, number: int, seconds: float) -> None:
     """Forks twice, so that the watcher is no child of the program, which may count its children."""
     first = os.fork()
     if first:
@@ -51,7 +50,7 @@ def _leave_watcher(fd: int, number: int) -> None:
         signal.signal(ignored, signal.SIG_IGN)
     os.read(3, 1)
     os.killpg(0, number)
-    leader, end = os.getpgrp(), time.monotonic() + GRACE
+    leader, end = os.getpgrp(), time.monotonic() + seconds
     while time.monotonic() < end:
         try:
             os.kill(leader, 0)
@@ -62,11 +61,11 @@ def _leave_watcher(fd: int, number: int) -> None:
 
 
 def main() -> None:
-    kind, first, number = sys.argv[1].split(":")
+    kind, first, number, *rest = sys.argv[1].split(":")
     if kind == "kernel":
         _ask_kernel(int(first), int(number))
     else:
-        _leave_watcher(int(first), int(number))
+        _leave_watcher(int(first), int(number), float(rest[0]))
     try:
         os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - argv comes from the server itself
     except OSError as error:

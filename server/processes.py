@@ -18,9 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
-__all__ = ["Child", "spawn_child"]
+__all__ = ["Child", "plain_environment", "spawn_child"]
 
 _SCRIPT = Path(__file__).with_name("die_with_parent.py")
+_PLAIN = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR"})
 Mechanism = Literal["kernel", "pipe"]
 
 
@@ -84,6 +85,12 @@ class Child:
             return self._exit.result()
 
 
+def plain_environment(**more: str) -> dict[str, str]:
+    """What any program needs of this process's environment, and `more`: no key that was given to the server."""
+    kept = {name: value for name, value in os.environ.items() if name in _PLAIN or name.startswith(("LC_", "DYLD_"))}
+    return kept | more
+
+
 def spawn_child(
     argv: Sequence[str],
     *,
@@ -94,6 +101,7 @@ def spawn_child(
     stderr: int | IO[bytes] = subprocess.STDOUT,
     pass_fds: Sequence[int] = (),
     death_signal: signal.Signals = signal.SIGTERM,
+    grace: float = 5.0,
     mechanism: Mechanism = "kernel" if sys.platform == "linux" else "pipe",
 ) -> Child:
     """Starts `argv` as a child that ends with this process.
@@ -105,6 +113,7 @@ def spawn_child(
         env: its whole environment; this process's where None.
         pass_fds: descriptors it inherits.
         death_signal: what it gets when this process ends without stopping it.
+        grace: seconds after which the watcher, where there is one, follows that with SIGKILL for the whole group.
 
     Raises:
         RuntimeError: called from another thread than the main one, whose end the kernel would take for ours.
@@ -120,7 +129,7 @@ def spawn_child(
         how = f"kernel:{os.getpid()}:{int(death_signal)}"
     else:
         inherited, lifeline = os.pipe()
-        how = f"pipe:{inherited}:{int(death_signal)}"
+        how = f"pipe:{inherited}:{int(death_signal)}:{grace}"
     try:
         process = subprocess.Popen(  # noqa: S603 - argv comes from the server itself
             [sys.executable, "-I", "-S", str(_SCRIPT), how, *argv],

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from server.errors import StartupError, StoreUnavailable
-from server.processes import spawn_child
+from server.processes import plain_environment, spawn_child
 
 __all__ = ["DATABASE", "OPEN_MARK", "repair", "run_tool"]
 
@@ -59,7 +59,7 @@ async def run_tool(name: str, folder: Path, seconds: float) -> None:
         child = spawn_child(
             # -P: the modules beside the script must not stand in for packages of the same name
             [sys.executable, "-P", str(Path(__file__).with_name(f"{name}.py")), str(folder)],
-            env=os.environ | {"SQLITE_TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
+            env=plain_environment(SQLITE_TMPDIR=str(folder), OMP_NUM_THREADS="1"),
             stdout=inlet,
             death_signal=signal.SIGKILL,
         )

@@ -9,9 +9,16 @@ import redis.exceptions as redis_errors
 
 from server.errors import StoreUnavailable
 
-__all__ = ["store_errors"]
+__all__ = ["refuses_credentials", "store_errors"]
 
+_REFUSALS = ("MISCONF", "NOREPLICAS", "READONLY", "BUSY", "UNKILLABLE")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def refuses_credentials(error: BaseException) -> bool:
+    """Whether the store rejected user or password; redis-py wraps that in a connection error while it connects."""
+    wrong = redis_errors.AuthenticationError
+    return isinstance(error, wrong) or isinstance(error.__cause__, wrong)
 
 
 @contextmanager
@@ -26,19 +33,22 @@ def store_errors(store: str) -> Iterator[None]:
     """
     try:
         yield
-    except redis_errors.AuthenticationError as error:
-        raise StoreUnavailable(f"The {store} store refuses the server's credentials.", store=store) from error
     except (redis_errors.BusyLoadingError, redis_errors.MasterDownError) as error:
         raise StoreUnavailable(f"The {store} store is still loading: try again in a moment.", store=store) from error
     except (redis_errors.TimeoutError, TimeoutError) as error:
         raise StoreUnavailable(f"The {store} store did not answer in time: try again.", store=store) from error
     except redis_errors.ConnectionError as error:
+        if refuses_credentials(error):
+            raise StoreUnavailable(f"The {store} store refuses the server's credentials.", store=store) from error
         raise StoreUnavailable(f"The {store} store cannot be reached: try again in a moment.", store=store) from error
     except redis_errors.OutOfMemoryError as error:
         raise StoreUnavailable(f"The {store} store is full: nothing was saved.", store=store) from error
     except redis_errors.ResponseError as error:
-        if str(error).startswith(("MISCONF", "NOREPLICAS", "READONLY", "BUSY", "UNKILLABLE")):
-            raise StoreUnavailable(f"The {store} store cannot write now: see the server's log.", store=store) from error
+        # redis-py cuts the code off the errors it has a class for
+        if isinstance(error, redis_errors.ReadOnlyError) or str(error).startswith(_REFUSALS):
+            raise StoreUnavailable(
+                f"The {store} store takes nothing new now (is its disk full?): nothing was saved.", store=store
+            ) from error
         raise
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(f"The {store} store cannot read or write its file.", store=store) from error

