@@ -37,7 +37,7 @@ class Deriver:
         self._writer = writer
 
     async def derive_due(self, scope: Scope) -> int:
-        """Asks about the newest windows that are due; how many were written.
+        """Asks about the newest windows that are due; how many the model gave something for.
 
         Raises:
             StoreUnavailable: what is not written yet stays due.
@@ -55,18 +55,19 @@ class Deriver:
             )
         ids = [str(id) for id in due if id != SUMMARY][: self._options.derive_at_once]
         windows = await self._windows.load(scope, ids)
-        written = 0
+        answered = 0
         for window in (windows[id] for id in ids if id in windows):
             if window.epoch != head.epoch:
                 continue
             try:
-                written += await self._derive(scope, head, window)
+                await self._derive(scope, head, window)
+                answered += 1
             except Unusable as reason:
                 await self.defer(scope, window.id, reason.why)
                 self._metrics.derivations.labels("window", reason.why).inc()
                 if reason.stop:
                     break
-        return written
+        return answered
 
     async def defer(self, scope: Scope, member: str, why: str) -> None:
         """Tries again later, each time later still. The count outlives the server."""
@@ -98,13 +99,13 @@ class Deriver:
 
         return {window.id: state(window) for window in windows}
 
-    async def _derive(self, scope: Scope, head: Head, window: WindowRecord) -> bool:
+    async def _derive(self, scope: Scope, head: Head, window: WindowRecord) -> None:
         written = await self._writer.window(opaque(scope), window.messages, head.names)
         vectors = await self._windows.embed_facts(written.facts, head.names)
         keys = Keys.of(scope)
         with store_errors("memory"):
             if await self._client.zscore(keys.todo, window.id) is None:
-                return False  # rewritten or deleted while the model was thinking
+                return  # rewritten or deleted while the model was thinking
         await self._chroma.update_metadata(
             str(scope), window.id, derived_metadata(written.summary, written.facts, vectors)
         )
@@ -112,4 +113,3 @@ class Deriver:
             "derived", (keys.meta, keys.todo, keys.attempts, keys.derived), window.epoch, window.id
         )
         self._metrics.derivations.labels("window", "written" if done else "late").inc()
-        return bool(done)

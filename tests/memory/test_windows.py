@@ -1,7 +1,7 @@
 """Closing windows: nothing lost and nothing doubled, whoever races and wherever it dies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,37 +15,13 @@ from server.memory.service import Memory
 from server.stores.chroma import ChromaShards
 from server.stores.redis import RedisPair
 from tests.memory.conftest import Clock
+from tests.memory.fakes import Faulty
 
 W = 4  # messages per window in these tests
 
 
 class Killed(BaseException):
     """kill -9: no handler of ours runs after it."""
-
-
-class Faulty:
-    """A store that does something before or after one of its methods."""
-
-    def __init__(self, inner: Any, method: str, then: Callable[[], Awaitable[None]], *, after: bool = False) -> None:
-        self._inner = inner
-        self._method = method
-        self._then = then
-        self._after = after
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._inner, name)
-        if name != self._method:
-            return real
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            if not self._after:
-                await self._then()
-            result = await real(*args, **kwargs)
-            if self._after:
-                await self._then()
-            return result
-
-        return call
 
 
 async def die() -> None:
