@@ -7,9 +7,10 @@
 no meaning. `shared_server` is one for a whole module of tests: each talks with a character of its own.
 """
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,15 @@ class Client:
         assert status == 200, page
         return page["messages"]
 
+    async def settled(self, character: str) -> Json:
+        """The last message, once it is not pending any more."""
+
+        async def done() -> bool:
+            return (await self.messages(character))[-1]["status"] != "pending"
+
+        await until(done)
+        return (await self.messages(character))[-1]
+
     async def character(self, **fields: Any) -> str:
         """A new character's id."""
         status, made = await self.ask("POST", "/v1/characters", json={"name": "Mira", **fields})
@@ -115,6 +125,15 @@ class Server(Client):
     def scope(self, character: str, user: str = "owner") -> Scope:
         return Scope("home", user, character)
 
+    async def writing(self, character: str, text: str = "") -> None:
+        """Returns once a reply to the owner is being written and ends in `text`, which is not the end of it."""
+
+        async def begun() -> bool:
+            lives = self.chat.in_flight(self.scope(character))
+            return any(live.text and live.text.endswith(text) for live in lives)
+
+        await until(begun)
+
     async def as_user(self, name: str, *scopes: str, **key: Any) -> "Server":
         """The same server seen by a new person, through an API key of theirs."""
         accounts = self.app[ACCOUNTS]
@@ -123,6 +142,13 @@ class Server(Client):
             "home", f"{name}'s", scopes or ("chat", "memory", "characters"), user_id=user.id, **key
         )
         return Server(self.app, self.port, self.fake, self.session, secret, {"user": user.id})
+
+
+async def until(look: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Looks again and again until it is so."""
+    async with asyncio.timeout(seconds):
+        while not await look():  # noqa: ASYNC110 - what is waited for happens in a server, and sets no event here
+            await asyncio.sleep(0.01)
 
 
 async def read_events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:

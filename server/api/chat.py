@@ -146,8 +146,8 @@ async def activate(request: web.Request) -> web.StreamResponse:
     body = await read_json(request, ActiveIn)
     tenant, user = principal(request).tenant, acting_user(request, body.user_id)
     character = (await request.app[CHARACTERS].get(tenant, body.character_id, Viewer(user))).id
-    await request.app[ACCOUNTS].set_active(tenant, user, character)
-    await request.app[CHAT].switch(tenant, user, character)
+    before = await request.app[ACCOUNTS].set_active(tenant, user, character)
+    await request.app[CHAT].switch(tenant, user, character, before=before)
     return json_response(ActiveOut(character_id=character))
 
 

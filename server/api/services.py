@@ -31,7 +31,9 @@ async def who_is_meant(request: web.Request, user_id: str | None = None, *, char
     Raises:
         InvalidId, InvalidRequest, Forbidden: see `acting_scope`.
     """
-    acting = acting_scope(request, character_id or request.match_info["character_id"], user_id)
+    if character_id is None:
+        character_id = request.match_info["character_id"]
+    acting = acting_scope(request, character_id, user_id)
     asking, user = principal(request), acting.scope.user
     if user == asking.user:
         return Who(acting.scope, acting.tier, asking.name)

@@ -7,10 +7,8 @@ from datetime import datetime
 from server.catalog.lore import lore_for
 from server.catalog.macros import expand
 from server.chat.budget import Budget
-from server.chat.fence import Fence
 from server.chat.party import Party
 from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
-from server.chat.sheet import Sheet
 from server.memory.messages import Role
 from server.memory.service import Memory
 from server.routing.types import LanguageModel
@@ -39,10 +37,8 @@ class Context:
         Raises:
             TooLarge: it does not fit even alone.
         """
-        fence = Fence(party.scope)
-        sheet = Sheet.of(party.card, party.who.user_name, fence)
-        room = message_room(sheet, fence, self._settings.operator_policy, self.budget(party.who.tier))
-        check_message(fence.safe(text), room)
+        room = message_room(party.sheet, party.fence, self._settings.operator_policy, self.budget(party.who.tier))
+        check_message(party.fence.safe(text), room)
 
     async def prompt(self, party: Party, *, message: str | None, query: str, before_seq: int | None) -> Prompt:
         """The prompt that answers `message`, or goes on with the newest reply where that is None.
@@ -74,13 +70,12 @@ class Context:
             ),
             memory.pins(scope),
         )
-        fence = Fence(scope)
         said = [one.text for one in recent[-LORE_MESSAGES:]] + ([message] if message else [])
         lore = lore_for(party.card, said, int(budget.prompt * LORE_SHARE))
         return build_prompt(
             PromptInput(
-                sheet=Sheet.of(party.card, party.who.user_name, fence),
-                fence=fence,
+                sheet=party.sheet,
+                fence=party.fence,
                 policy=self._settings.operator_policy,
                 pins=pins,
                 summary=summary,

@@ -2,9 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Self
 
 from server.catalog.cards import Card
 from server.catalog.macros import expand
+from server.chat.fence import Fence
+from server.chat.sheet import Sheet
 from server.ids import Scope
 from server.memory.views import Greeting, Speakers
 
@@ -24,7 +27,14 @@ class Party:
 
     who: Who
     card: Card
-    mode: str | None = None
+    mode: str | None
+    fence: Fence
+    sheet: Sheet
+
+    @classmethod
+    def of(cls, who: Who, card: Card, mode: str | None = None) -> Self:
+        fence = Fence(who.scope)
+        return cls(who, card, mode, fence, Sheet.of(card, who.user_name, fence))
 
     @property
     def scope(self) -> Scope:

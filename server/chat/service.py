@@ -268,12 +268,22 @@ class ChatService:
 
     # work in flight
 
-    async def switch(self, tenant: str, user: str, character: str) -> None:
-        """Stops what is under way for this person with every other character; what came of replies is stored."""
+    async def switch(self, tenant: str, user: str, character: str, *, before: str | None) -> None:
+        """Stops what is under way for this person with every other character; what came of replies is stored.
+
+        `before`: the character that was the active one.
+        """
         others = [live for live in self._flight.of_person(tenant, user) if live.scope.character != character]
-        for scope in {live.scope for live in others}:
+        scopes = {live.scope for live in others}
+        if before not in (None, character):
+            scopes.add(Scope(tenant, user, before))
+        for scope in scopes:
             self._memory.cancel(scope)
         await self._flight.stop(others, Conflict(_SWITCHED))
+
+    def in_flight(self, scope: Scope) -> list[LiveTurn]:
+        """The replies of a conversation that are being made or wait to be, in order."""
+        return self._flight.of(scope)
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Takes no new turns, lets replies end for so long, then stops them and stores what came of them."""
@@ -283,7 +293,7 @@ class ChatService:
 
     async def _party(self, who: Who, mode: str | None) -> Party:
         record = await self._characters.get(who.scope.tenant, who.scope.character, Viewer(who.scope.user))
-        return Party(who, record.card, mode)
+        return Party.of(who, record.card, mode)
 
     async def _last(self, scope: Scope) -> Message:
         page = await self._memory.history(scope, before=None, limit=1)
