@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -27,11 +29,13 @@ from server.memory.windows import WindowStore
 from server.memory.writer import NAMES, ROLLING_CHARACTERS, Unusable, Writer, fits, note, opaque, transcript
 from server.stores.errors import store_errors
 
+T = TypeVar("T")
+
 _log = structlog.get_logger(__name__)
 
 _VERBATIM = 2  # newest windows that go in word for word
 _NOTE_TOKENS = 120  # of an older window
-_SPREAD = 24  # notes from all over the past, beside the newest ones
+_NOTES = 24  # on the windows before them, and as many from all over the past
 
 
 class Summaries:
@@ -143,25 +147,25 @@ class Summaries:
     async def _material(self, scope: Scope, head: Head) -> tuple[list[str], list[Message]]:
         """Notes on older windows, oldest first, and the newest ones word for word, within the budget of tokens.
 
-        A long past is sampled evenly, so that the picture does not shrink to last month.
+        Half of the notes are on the windows right before, half from all over the past, so that the picture does not
+        shrink to last month.
         """
         refs = await self._log.windows(scope, 0, head.windows)
         newest, older = refs[-_VERBATIM:], refs[:-_VERBATIM]
-        recent, past = older[-_SPREAD:], older[:-_SPREAD]
-        spread = past[:: -(-len(past) // _SPREAD)] if past else []
-        wanted = [*spread, *recent]
+        wanted = [*_evenly(older[:-_NOTES], _NOTES), *older[-_NOTES:]]
         windows = await self._windows.load(scope, [ref.id for ref in (*wanted, *newest)])
         latest = [message for ref in newest if ref.id in windows for message in windows[ref.id].messages]
-        left = self._options.summary_input_tokens - estimate_tokens(transcript(latest, head.names or NAMES))
-        taken: dict[str, str] = {}
-        for ref in [*recent[::-1][:8], *spread, *recent[::-1][8:]]:
-            if ref.id in windows:
-                text = _note(windows[ref.id], head)
-                left -= estimate_tokens(text)
-                if left < 0:
-                    break
-                taken[ref.id] = text
-        return [taken[ref.id] for ref in wanted if ref.id in taken], latest
+        left = self._options.summary_input_tokens
+        while len(latest) > 1 and estimate_tokens(transcript(latest, head.names or NAMES)) > left:
+            del latest[: len(latest) // 2]
+        left = max(0, left - estimate_tokens(transcript(latest, head.names or NAMES)))
+        notes = [_note(windows[ref.id], head) for ref in wanted if ref.id in windows]
+        costs = [estimate_tokens(text) for text in notes]
+        if sum(costs) > left:
+            fitting = max(0, left * len(notes) // sum(costs) - 1)
+            recent = fitting - fitting // 2
+            notes = [*_evenly(notes[: len(notes) - recent], fitting // 2), *notes[len(notes) - recent :]]
+        return notes, latest
 
     async def _commit(self, scope: Scope, head: Head, summary: Summary) -> bool:
         id = new_id("sum")
@@ -206,6 +210,13 @@ class Summaries:
     def _failed(self, what: str, error: StoreUnavailable) -> None:
         self._metrics.cache_failures.inc()
         _log.warning("summary_cache_unavailable", doing=what, reason=error.message)
+
+
+def _evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, from all over."""
+    if count <= 0:
+        return []
+    return list(items[:: -(-len(items) // count)]) if items else []
 
 
 def _note(window: WindowRecord, head: Head) -> str:

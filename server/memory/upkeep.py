@@ -89,12 +89,11 @@ class Upkeep:
             await asyncio.wait(list(self._tasks.values()))
 
     async def _close(self, scope: Scope) -> None:
-        closed = await self._windows.close_due(scope)
+        await self._windows.close_due(scope)
         if self._closing:
             return
         self._start(("facts", scope), lambda: self._facts(scope))
-        if closed:
-            self._start(("sweep", None), self._sweep)
+        self._start(("sweep", None), self._sweep)
         await self._windows.prepare(scope)
 
     async def _facts(self, scope: Scope) -> None:
