@@ -29,7 +29,7 @@ export class App {
   conversation = null;
   #visit = 0;
 
-  /** @param {Api} api @param {import("./types.js").Me} me */
+  /** @param {Api} api @param {import("../types.js").Me} me */
   constructor(api, me) {
     this.api = api;
     this.me = me;
@@ -126,8 +126,10 @@ export class App {
     this.sidebar.setCurrent(id);
     if (this.conversation?.id === id && this.#shown === this.chat) return;
     const conversation = this.conversationWith(id);
+    this.main.inert = true; // what one types meanwhile must not go to the character before; #layout ends it
     await conversation.open();
     if (visit !== this.#visit) return;
+    if (!this.shelf.find(id)) this.shelf.put(conversation.character);
     this.conversation = conversation;
     this.chat.show(conversation);
     this.drawer.show(conversation);
@@ -262,7 +264,7 @@ const api = new Api();
 /** @type {App|null} */
 let app = null;
 
-/** @param {import("./types.js").Me} me */
+/** @param {import("../types.js").Me} me */
 async function enter(me) {
   app = new App(api, me);
   try {

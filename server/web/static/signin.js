@@ -31,7 +31,7 @@ export function tokenOf(text) {
 
 /**
  * @param {import("./api.js").Api} api
- * @param {{problem?: string, onSignedIn: (me: import("./types.js").Me) => void}} options
+ * @param {{problem?: string, onSignedIn: (me: import("../types.js").Me) => void}} options
  */
 export function showSignIn(api, { problem = "", onSignedIn }) {
   const id = uid("token");

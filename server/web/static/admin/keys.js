@@ -31,11 +31,11 @@ export class KeysSection {
     return loadInto(this.#list, async () => {
       const { keys } = await this.app.api.keys();
       if (!keys.length) return nothing("No program has a key.");
-      return h("ul", { class: "rows" }, keys.map((/** @type {import("../types.js").ApiKey} */ key) => this.#row(key)));
+      return h("ul", { class: "rows" }, keys.map((/** @type {import("../../types.js").ApiKey} */ key) => this.#row(key)));
     }, sentence);
   }
 
-  /** @param {import("../types.js").ApiKey} key */
+  /** @param {import("../../types.js").ApiKey} key */
   #row(key) {
     return h(
       "li",

@@ -25,11 +25,11 @@ export class UsersSection {
   load() {
     return loadInto(this.#list, async () => {
       const { users } = await this.app.api.users();
-      return h("ul", { class: "rows" }, users.map((/** @type {import("../types.js").User} */ user) => this.#row(user)));
+      return h("ul", { class: "rows" }, users.map((/** @type {import("../../types.js").User} */ user) => this.#row(user)));
     }, sentence);
   }
 
-  /** @param {import("../types.js").User} user */
+  /** @param {import("../../types.js").User} user */
   #row(user) {
     const me = user.id === this.app.me.user.id;
     const mayTouch = user.role !== "owner" || me;
@@ -58,7 +58,7 @@ export class UsersSection {
     );
   }
 
-  /** @param {import("../types.js").User} user */
+  /** @param {import("../../types.js").User} user */
   async #link(user) {
     await attempt(async () => {
       const { link } = await this.app.api.newLink(user.id);
@@ -66,7 +66,7 @@ export class UsersSection {
     });
   }
 
-  /** @param {import("../types.js").User|null} user  null: a new one */
+  /** @param {import("../../types.js").User|null} user  null: a new one */
   #edit(user) {
     const owner = user?.role === "owner";
     const ids = { name: uid("name"), role: uid("role"), tier: uid("tier") };

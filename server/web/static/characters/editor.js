@@ -40,7 +40,7 @@ export class Editor {
     return new Editor(app, character);
   }
 
-  /** @param {import("../app.js").App} app @param {import("../types.js").Character} character */
+  /** @param {import("../app.js").App} app @param {import("../../types.js").Character} character */
   constructor(app, character) {
     this.app = app;
     this.character = character;

@@ -4,7 +4,7 @@ import { Emitter } from "../emitter.js";
 
 /** @extends {Emitter<{change: void}>} */
 export class Shelf extends Emitter {
-  /** @type {import("../types.js").CharacterSummary[]} */
+  /** @type {import("../../types.js").CharacterSummary[]} */
   all = [];
   loaded = false;
 
@@ -26,7 +26,7 @@ export class Shelf extends Emitter {
     return this.all.find((one) => one.id === id) ?? null;
   }
 
-  /** @param {import("../types.js").CharacterSummary} character */
+  /** @param {import("../../types.js").CharacterSummary} character */
   put(character) {
     const old = this.find(character.id);
     const next = { ...character, last_message_at: character.last_message_at ?? old?.last_message_at ?? null };

@@ -100,7 +100,7 @@ export class Sidebar {
       : "Nobody is here yet. Make a character with +, or drop a character card on this page.";
   }
 
-  /** @param {import("../types.js").CharacterSummary} one */
+  /** @param {import("../../types.js").CharacterSummary} one */
   #item(one) {
     const line = one.damaged ? one.damaged : one.tags.length ? one.tags.join(", ") : (one.creator_notes ?? "");
     return h(

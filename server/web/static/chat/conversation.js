@@ -7,16 +7,16 @@ import { followTurn } from "./turn.js";
 const SETTLE_MS = 1_200;
 
 /**
- * @typedef {import("../types.js").Message} Message
+ * @typedef {import("../../types.js").Message} Message
  * @typedef {import("./history.js").Live} Live
  */
 
 export class Conversation extends History {
-  /** @type {import("../types.js").Character} */
+  /** @type {import("../../types.js").Character} */
   character;
-  /** @type {import("../types.js").Pin[]} */
+  /** @type {import("../../types.js").Pin[]} */
   pins = [];
-  /** What each turn of this visit recalled, by the reply's id. @type {Map<string, import("../types.js").Done>} */
+  /** What each turn of this visit recalled, by the reply's id. @type {Map<string, import("../../types.js").Done>} */
   turns = new Map();
   /** Why replies failed, as the server put it, by the reply's id; after a reload only the code is left. @type {Map<string, string>} */
   problems = new Map();
@@ -26,7 +26,7 @@ export class Conversation extends History {
   /** @type {AbortController|null} */
   #turn = null;
 
-  /** @param {import("../api.js").Api} api @param {string} id @param {import("../types.js").Me} me */
+  /** @param {import("../api.js").Api} api @param {string} id @param {import("../../types.js").Me} me */
   constructor(api, id, me) {
     super(api, id);
     this.me = me;
@@ -216,10 +216,8 @@ export class Conversation extends History {
   /** @param {Message} message @returns {Promise<number>} how many went */
   async deleteFrom(message) {
     const { deleted } = await this.api.deleteFrom(this.id, message.id);
-    const at = this.messages.findIndex((one) => one.id === message.id);
-    if (at >= 0) this.messages = this.messages.slice(0, at);
-    this.detached = false;
-    await this.refresh();
+    if (this.detached) await this.latest();
+    else await this.refresh();
     this.emit("said", this.fresh ? null : (this.last?.created ?? null));
     void this.loadPins();
     return deleted;
@@ -233,11 +231,10 @@ export class Conversation extends History {
 
   /** Everything anew from the server, after a reset or when memory was cleared. */
   async startAgain() {
-    this.messages = [];
     this.turns.clear();
     this.problems.clear();
-    this.detached = false;
-    await this.refresh();
+    await this.loadNewest();
+    this.emit("change", undefined);
     await this.loadPins();
     this.emit("said", this.fresh ? null : (this.last?.created ?? null));
     this.emit("end", { reply: null, outcome: "reset" });
@@ -255,7 +252,7 @@ export class Conversation extends History {
     }
   }
 
-  /** @param {string} messageId @returns {import("../types.js").Pin|null} */
+  /** @param {string} messageId @returns {import("../../types.js").Pin|null} */
   pinOf(messageId) {
     return this.pins.find((one) => one.message_id === messageId) ?? null;
   }
@@ -279,7 +276,7 @@ export class Conversation extends History {
         .filter((span) => span.turns.length);
       this.turns.set(id, { ...turn, recalled });
     }
-    this.messages = this.messages.filter((one) => !gone.has(one.id));
+    for (const id of gone) this.drop(id);
     if (!this.detached && !this.busy) await this.refresh();
     else this.emit("change", undefined);
     await this.loadPins();

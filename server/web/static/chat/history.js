@@ -8,7 +8,7 @@ const POLL_MS = [800, 1_200, 1_800, 2_600, 4_000];
 const GIVE_UP_POLLS = 25;
 
 /**
- * @typedef {import("../types.js").Message} Message
+ * @typedef {import("../../types.js").Message} Message
  * @typedef {{messageId: string, text: string, base: string, kind: "reply"|"regenerate"|"continue"}} Live
  */
 

@@ -10,9 +10,9 @@ import { attempt, toast } from "../toast.js";
 import { LiveText } from "./live.js";
 
 /**
- * @typedef {import("../types.js").Message} Message
+ * @typedef {import("../../types.js").Message} Message
  * @typedef {{last: boolean, live: import("./history.js").Live|null, busy: boolean, pinned: boolean, stale: boolean,
- *   problem: string|undefined, done: import("../types.js").Done|undefined, versions: number}} Context
+ *   problem: string|undefined, done: import("../../types.js").Done|undefined, versions: number}} Context
  * @typedef {object} Actions
  * @property {(message: Message) => void} regenerate
  * @property {(message: Message) => void} continue
@@ -41,7 +41,7 @@ export class MessageView {
 
   /**
    * @param {Message} message
-   * @param {{character: import("../types.js").Character, userName: string, actions: Actions}} surroundings
+   * @param {{character: import("../../types.js").Character, userName: string, actions: Actions}} surroundings
    */
   constructor(message, { character, userName, actions }) {
     this.message = message;
@@ -262,7 +262,7 @@ export class MessageView {
   }
 }
 
-/** Tokens, time and model of a turn. @param {Message} message @param {import("../types.js").Done|undefined} done @param {() => void} showRecalled */
+/** Tokens, time and model of a turn. @param {Message} message @param {import("../../types.js").Done|undefined} done @param {() => void} showRecalled */
 function figures(message, done, showRecalled) {
   const said = message.alternatives?.[message.chosen ?? 0];
   const total = done?.ms.total ?? said?.total_ms ?? null;

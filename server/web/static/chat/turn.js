@@ -7,12 +7,12 @@ import { ApiError, NetworkError, wasAborted } from "../api.js";
  * @property {"done"|"stopped"|"error"|"lost"} end
  *   done: the reply is whole. stopped: this page stopped it. error: the server said why not. lost: the connection went.
  * @property {boolean} accepted        the server has the message
- * @property {import("../types.js").Done} [done]
- * @property {import("../types.js").Message|null} [message]  what the server kept, with an error
+ * @property {import("../../types.js").Done} [done]
+ * @property {import("../../types.js").Message|null} [message]  what the server kept, with an error
  * @property {Error} [error]
  *
  * @typedef {object} Follow
- * @property {(event: {message?: import("../types.js").Message, reply_id?: string, replayed?: boolean}) => void} accepted
+ * @property {(event: {message?: import("../../types.js").Message, reply_id?: string, replayed?: boolean}) => void} accepted
  * @property {(text: string) => void} token
  */
 

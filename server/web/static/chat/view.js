@@ -72,6 +72,7 @@ export class ChatView {
     this.#views.clear();
     fill(this.#list);
     const { character } = conversation;
+    this.el.dataset.character = conversation.id;
     fill(this.#head, avatar(character, "medium"), h("div", { class: "chat__names" }, h("h1", { class: "chat__name", dir: "auto" }, character.name), character.tags.length > 0 && h("p", { class: "chat__line", dir: "auto" }, character.tags.join(" · "))));
     this.composer.show(conversation.id, character.name);
     this.#listening = [
@@ -101,7 +102,7 @@ export class ChatView {
     this.#showJump(this.scroller.atEnd);
   }
 
-  /** @param {import("./conversation.js").Conversation} conversation @param {import("../types.js").Message} message */
+  /** @param {import("./conversation.js").Conversation} conversation @param {import("../../types.js").Message} message */
   #view(conversation, message) {
     let view = this.#views.get(message.id);
     if (!view) {
@@ -168,7 +169,7 @@ export class ChatView {
     await sent;
   }
 
-  /** @param {import("./conversation.js").Conversation} conversation @param {import("../types.js").Message} message */
+  /** @param {import("./conversation.js").Conversation} conversation @param {import("../../types.js").Message} message */
   async #remove(conversation, message) {
     const at = conversation.messages.findIndex((one) => one.id === message.id);
     const later = conversation.messages.length - at - 1;
@@ -275,7 +276,7 @@ export class ChatView {
 
   // Furniture ------------------------------------------------------------------------------------------------------
 
-  /** @param {import("../types.js").Message|undefined} before @param {import("../types.js").Message} message @param {boolean} first */
+  /** @param {import("../../types.js").Message|undefined} before @param {import("../../types.js").Message} message @param {boolean} first */
   #divider(before, message, first) {
     if (message.id === "greeting") return null;
     const days = before && before.id !== "greeting" ? daysBetween(before.created, message.created) : 0;
@@ -291,8 +292,8 @@ export class ChatView {
   }
 
   #showBanner() {
-    const { banner, bundled } = this.app.me.model;
-    if (!banner || !bundled || session.get("banner") === "closed") return;
+    const { banner } = this.app.me.model;
+    if (!banner || session.get("banner") === "closed") return;
     fill(
       this.#banner,
       h("p", { dir: "auto" }, banner),

@@ -54,7 +54,7 @@ export class SearchPanel {
     void loadInto(this.#found, async () => {
       const { spans } = await this.app.api.search(conversation.id, wanted);
       if (asked !== this.#asked) return undefined;
-      const count = spans.reduce((/** @type {number} */ sum, /** @type {import("../types.js").Span} */ span) => sum + span.turns.length, 0);
+      const count = spans.reduce((/** @type {number} */ sum, /** @type {import("../../types.js").Span} */ span) => sum + span.turns.length, 0);
       if (!count) return nothing("Nothing like that was found. What you said in the last few messages is not searched: it is still at hand.");
       return [h("p", { class: "panel__lead" }, `${plural(count, "line")} in ${plural(spans.length, "moment")}`), spanList(spans, conversation, this.app, () => this.#ask())];
     }, sentence);

@@ -7,7 +7,7 @@ import { icon } from "../icons.js";
 import { attempt, toast } from "../toast.js";
 
 /**
- * @param {import("../types.js").Span[]} spans
+ * @param {import("../../types.js").Span[]} spans
  * @param {import("../chat/conversation.js").Conversation} conversation
  * @param {import("../app.js").App} app
  * @param {() => void} changed  after an edit or after forgetting

@@ -27,7 +27,7 @@ export class SummaryPanel {
     }, sentence);
   }
 
-  /** @param {import("../chat/conversation.js").Conversation} conversation @param {import("../types.js").Summary} summary */
+  /** @param {import("../chat/conversation.js").Conversation} conversation @param {import("../../types.js").Summary} summary */
   #view(conversation, summary) {
     const edit = () => this.#edit(conversation, summary);
     if (!summary.text) {
@@ -35,7 +35,7 @@ export class SummaryPanel {
         nothing(this.app.me.model.bundled
           ? "The small model that comes with Vestige writes no summaries. You can write one yourself; it becomes part of every reply."
           : `There is no summary yet. One is written as you and ${conversation.character.name} talk; you can also write it yourself.`),
-        h("button", { type: "button", class: "button button--small", onclick: edit }, "Write a summary"),
+        !conversation.fresh && h("button", { type: "button", class: "button button--small", onclick: edit }, "Write a summary"),
       ];
     }
     const prose = h("div", { class: "prose prose--small", dir: "auto" });
@@ -62,7 +62,7 @@ export class SummaryPanel {
     ];
   }
 
-  /** @param {import("../chat/conversation.js").Conversation} conversation @param {import("../types.js").Summary} summary */
+  /** @param {import("../chat/conversation.js").Conversation} conversation @param {import("../../types.js").Summary} summary */
   #edit(conversation, summary) {
     const id = uid("summary");
     const area = h("textarea", { id, class: "input", rows: "8", dir: "auto", value: summary.text ?? "" });

@@ -36,7 +36,7 @@ export class TimelinePanel {
     }, sentence);
   }
 
-  /** @param {import("../chat/conversation.js").Conversation} conversation @param {{windows: import("../types.js").MemoryWindow[], more: boolean}} page @param {HTMLElement} more */
+  /** @param {import("../chat/conversation.js").Conversation} conversation @param {{windows: import("../../types.js").MemoryWindow[], more: boolean}} page @param {HTMLElement} more */
   #append(conversation, page, more) {
     this.#list.append(...page.windows.map((window) => this.#window(conversation, window)));
     const last = page.windows.at(-1);
@@ -46,7 +46,7 @@ export class TimelinePanel {
     }, "Earlier"));
   }
 
-  /** @param {import("../chat/conversation.js").Conversation} conversation @param {import("../types.js").MemoryWindow} window */
+  /** @param {import("../chat/conversation.js").Conversation} conversation @param {import("../../types.js").MemoryWindow} window */
   #window(conversation, window) {
     const facts = h("div", null);
     const paintFacts = () =>
