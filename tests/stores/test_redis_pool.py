@@ -26,7 +26,7 @@ async def test_those_who_wait_are_served_before_those_who_ask_again(redis_pair: 
 async def test_a_task_that_is_cancelled_while_it_waits_takes_no_place(redis_pair: RedisPair) -> None:
     client = redis_pair.state
     held = [await client.connection_pool.get_connection() for _ in range(64)]
-    waiting = [asyncio.create_task(client.ping()) for _ in range(20)]
+    waiting = [asyncio.ensure_future(client.ping()) for _ in range(20)]
     await asyncio.sleep(0)
     for task in waiting[:10]:
         task.cancel()
