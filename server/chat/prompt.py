@@ -68,6 +68,14 @@ class PromptPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """Where the recent messages of a prompt begin: the first one's `seq`, and what its block of them costs."""
+
+    seq: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """The messages in order; `spans` are the recalled turns that are really in it. Sizes in estimated tokens."""
 
@@ -76,6 +84,7 @@ class Prompt:
     budget: Budget
     spans: tuple[MemorySpan, ...]
     summary_used: bool
+    edge: Edge | None
 
     def messages(self) -> list[PromptMessage]:
         return [PromptMessage(part.role, part.content, part.cacheable) for part in self.parts]
@@ -87,6 +96,7 @@ class _Piece:
     text: str
     why: str
     stable: bool
+    tokens: int | None = None  # where it is known already
 
 
 def message_room(sheet: Sheet, fence: Fence, policy: str, budget: Budget) -> int:
@@ -150,7 +160,7 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
     pieces = [
         _Piece("system", frame if not card else f"{frame}\n\n{card}", why_card, True),
         *_opening(notes, why_notes, recent, said),
-        *(_Piece(_role(line), line.text, "recent message", True) for line in recent),
+        *(_Piece(_role(line), line.text, "recent message", True, line.tokens - MESSAGE_TOKENS) for line in recent),
         _Piece("user", wording.today(long_date(given.now.astimezone(UTC).date())), "today's date", False),
         _Piece("user", memory, f"recalled memory: {sum(len(span.turns) for span in spans)} turns", False),
         _Piece("user", lore, "lore that the talk touches", False),
@@ -158,7 +168,15 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
         _Piece("user", reminder, "the card's post_history_instructions", False),
     ]
     parts = _merged([piece for piece in pieces if piece.text])
-    return Prompt(parts, sum(part.tokens for part in parts), budget, spans, summary_used)
+    tokens = sum(part.tokens for part in parts)
+    return Prompt(parts, tokens, budget, spans, summary_used, _edge(recent, given.block))
+
+
+def _edge(recent: Sequence[Line], block: int) -> Edge | None:
+    if not recent:
+        return None
+    first = recent[0].seq
+    return Edge(first, sum(line.tokens for line in recent[:block] if line.seq < first + block))
 
 
 def _card(given: PromptInput, tokens: int) -> tuple[str, str]:
@@ -242,7 +260,8 @@ def _merged(pieces: Sequence[_Piece]) -> tuple[PromptPart, ...]:
                 content=content,
                 cacheable=index in (0, stable - 1),
                 why="; ".join(piece.why for piece in group),
-                tokens=estimate_tokens(content) + MESSAGE_TOKENS,
+                tokens=MESSAGE_TOKENS
+                + sum(estimate_tokens(piece.text) if piece.tokens is None else piece.tokens for piece in group),
             )
         )
     return tuple(parts)

@@ -161,7 +161,7 @@ class ChatService:
             NotFound, TooLarge, StoreUnavailable: as `turn`.
         """
         party = await self._party(who, mode)
-        return await self._context.prompt(party, message=message, query=message, before_seq=None)
+        return await self._context.prompt(party, message=message, query=message)
 
     # what was said
 

@@ -143,8 +143,8 @@ def finished(message: Message, alternative: Alternative, mode: FinishMode) -> Me
         place = 0 if empty else message.chosen
         kept = () if empty else message.alternatives
         return replace(message, alternatives=(*kept[:place], alternative, *kept[place + 1 :]), chosen=place)
-    if mode != "add" or _nothing(alternative):
-        return message
+    if mode != "add" or _nothing(alternative) or alternative in message.alternatives:
+        return message  # the last: it was stored already, and the answer to that was lost
     kept = tuple(each for each in message.alternatives if not _nothing(each))
     return replace(message, alternatives=(*kept, alternative), chosen=len(kept))
 
