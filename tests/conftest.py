@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,14 @@ from server.stores.chroma import ChromaShards, open_chroma
 from server.stores.redis import RedisPair, open_redis
 from server.stores.valkey import EmbeddedValkey, valkey_binary
 
+LOOK = """
+import os, sys
+for folder, _, names in os.walk(sys.argv[1]):
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and sys.argv[2].encode() in open(path, "rb").read():
+            print(os.path.relpath(path, sys.argv[1]))
+"""
 KNOWN_ENVIRONMENT = (
     "REDIS_URL",
     "CACHE_REDIS_URL",
@@ -54,6 +64,20 @@ def folder(settings: Settings) -> Iterator[DataFolder]:
     """An open, empty data folder at `settings.data`."""
     with DataFolder(settings.data).open() as opened:
         yield opened
+
+
+@pytest.fixture
+def on_disk(settings: Settings) -> Callable[[str], list[str]]:
+    """`on_disk(text)`: the files of the data folder that hold this text.
+
+    Another process looks: were this one to open and close Chroma's database, SQLite would lose its locks on it.
+    """
+
+    def look(text: str) -> list[str]:
+        argv = [sys.executable, "-I", "-c", LOOK, str(settings.data), text]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    return look
 
 
 @pytest.fixture(scope="session")

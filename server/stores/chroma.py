@@ -196,14 +196,20 @@ async def open_chroma(
 
 
 async def _open(settings: Settings, folder: DataFolder, threads: ChromaThreads, wanted: Generation) -> Opened:
-    try:
-        if settings.chroma_url is not None:
-            url = settings.chroma_url.get_secret_value()
+    if settings.chroma_url is not None:
+        url = settings.chroma_url.get_secret_value()
+        try:
             return await threads.run(lambda: chroma_open.over_http(url, wanted), _WRITE_SECONDS)
+        except StoreUnavailable as error:
+            raise StartupError(f"The Chroma server at chroma_url does not work: {error.message}") from error
+    try:
         await chroma_tools.repair(folder.chroma)
         return await threads.run(lambda: chroma_open.embedded(folder.chroma, wanted), _WRITE_SECONDS)
     except StoreUnavailable as error:
-        raise StartupError(f"The index did not open: {error.message}") from error
+        raise StartupError(
+            f"The stored memories in {folder.chroma} cannot be opened ({error.message}): "
+            "free some space if the disk is full, or else restore that folder from a backup."
+        ) from error
 
 
 def _mismatch(found: Generation, wanted: Generation) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
+import httpx
 import structlog
 
 from server.errors import SettingsError, StartupError
@@ -86,7 +87,7 @@ def embedded(folder: Path, wanted: Generation) -> Opened:
     from chromadb.config import Settings as ChromaSettings
 
     _raise_file_limit(wanted.shards)
-    _use_write_ahead_log(folder / DATABASE)
+    _create(folder / DATABASE)
     mark = folder / OPEN_MARK
     mark.touch(mode=0o600)
     client = cast("Client", chromadb.PersistentClient(str(folder), settings=ChromaSettings(anonymized_telemetry=False)))
@@ -129,17 +130,32 @@ def over_http(url: str, wanted: Generation) -> Opened:
     secure = parts.scheme == "https"
     options = ChromaSettings(anonymized_telemetry=False)
     client = cast("Client", chromadb.HttpClient(parts.hostname, port, ssl=secure, headers=headers, settings=options))
-    session = getattr(getattr(client, "_server", None), "_session", None)
-    if session is not None:
-        session.timeout = _HTTP_SECONDS  # chromadb has no setting for it, and waits for ever by default
+    sessions = _sessions(client)
+    for session in sessions:
+        session.timeout = _HTTP_SECONDS
 
     async def purge() -> None:
         _log.info("chroma_purge_left_to_server", reason="its files are not here")
 
-    return _open(client, wanted, purge, client.close)
+    def close() -> None:
+        client.close()
+        for session in sessions:
+            session.close()
+
+    return _open(client, wanted, purge, close)
 
 
 def _open(
+    client: "Client", wanted: Generation, purge: Callable[[], Awaitable[None]], close: Callable[[], None]
+) -> Opened:
+    try:
+        return _find(client, wanted, purge, close)
+    except BaseException:
+        close()
+        raise
+
+
+def _find(
     client: "Client", wanted: Generation, purge: Callable[[], Awaitable[None]], close: Callable[[], None]
 ) -> Opened:
     collections = [_shard(client, wanted, number) for number in range(wanted.shards)]
@@ -180,12 +196,21 @@ def _shard(client: "Client", generation: Generation, number: int) -> "Collection
     )
 
 
-def _use_write_ahead_log(database: Path) -> None:
-    """So that readers go on while something is written or purged, and a single write takes half the time.
+def _sessions(client: "Client") -> list[httpx.Client]:
+    """The HTTP clients inside: chromadb never closes them, and has no setting for their time-out, which is none."""
+    owners = (client, getattr(client, "_admin_client", None))
+    found = (getattr(getattr(owner, "_server", None), "_session", None) for owner in owners)
+    return [session for session in found if isinstance(session, httpx.Client)]
 
-    The setting is the file's own. Chroma has not opened the file yet, so this process may (see `run_tool`).
+
+def _create(database: Path) -> None:
+    """Makes the database with a write-ahead log: reads go on during writes and purges, and a write takes half the time.
+
+    Chroma keeps what the file says. Nobody has it open yet, so this process may touch it (see `run_tool`).
     """
-    connection = sqlite3.connect(database, timeout=_CONNECT_SECONDS)
+    if database.exists():
+        return
+    connection = sqlite3.connect(database)
     try:
         database.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL").fetchone()

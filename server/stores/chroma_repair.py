@@ -27,7 +27,7 @@ def main() -> None:
             return
         dropped = _drop_index(folder, failed)
         if not dropped:
-            sys.stdout.write("the database cannot be read\n")
+            sys.stdout.write("its database cannot be read\n")
             sys.exit(1)
         sys.stdout.write(f"dropped the damaged vector index of collection {failed}\n")
     sys.exit(1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from server.errors import StartupError, StoreUnavailable
+from server.errors import StoreUnavailable
 from server.processes import plain_environment, spawn_child
 
 __all__ = ["DATABASE", "OPEN_MARK", "repair", "run_tool"]
@@ -28,17 +28,12 @@ async def repair(folder: Path) -> None:
     database, which a kill does not damage; the vector index is never read by `ChromaShards`.
 
     Raises:
-        StartupError: the database itself cannot be opened.
+        StoreUnavailable: the database itself cannot be opened.
     """
     if not _left_open(folder):
         return
     _log.info("chroma_checked_after_kill", folder=str(folder))
-    try:
-        await run_tool("chroma_repair", folder, _REPAIR_SECONDS)
-    except StoreUnavailable as error:
-        raise StartupError(
-            f"The stored memories in {folder} are damaged ({error.message}): restore that folder from a backup."
-        ) from error
+    await run_tool("chroma_repair", folder, _REPAIR_SECONDS)
 
 
 def _left_open(folder: Path) -> bool:

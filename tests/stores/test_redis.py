@@ -90,12 +90,10 @@ async def test_without_a_limit_any_policy_will_do_and_a_cache_may_evict(folder, 
 
 
 async def test_debian_s_redis_is_refused_for_its_policy_and_warned_of_for_its_version(folder, make_settings, outside):
-    binary = Path("/usr/bin/redis-server")
-    if not binary.exists():
+    if not DEBIAN_SAYS:
         pytest.skip("no redis-server from the distribution here: the policy of a real, older Redis was not checked")
-    settings = make_settings(
-        redis_url=outside("--maxmemory", "9mb", "--maxmemory-policy", "volatile-lru", binary=binary)
-    )
+    url = outside("--maxmemory", "9mb", "--maxmemory-policy", "volatile-lru", binary=DEBIAN)
+    settings = make_settings(redis_url=url)
     with capture_logs() as logs, pytest.raises(SettingsError, match="policy volatile-lru"):
         async with open_redis(settings, folder):
             pass
