@@ -65,6 +65,8 @@ def upgrade(folder: Path, backup: Path, migrations: Sequence[Migration]) -> None
     if interrupted := schema.get("migrating"):
         step = migrations[interrupted["to"] - FIRST_VERSION - 1]
         _restore(folder, backup / interrupted["backup"], step.touches)
+    for partial in backup.glob("*.partial"):
+        shutil.rmtree(partial)
     for step in migrations[version - FIRST_VERSION :]:
         _run(folder, path, schema, backup, step)
 
