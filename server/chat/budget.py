@@ -10,6 +10,8 @@ MESSAGE_TOKENS = 4
 """What a message costs beside its text: role, separators (OpenAI's cookbook counts 3 to 4)."""
 MARGIN = 0.75
 """Share of a model's own context we plan with: tokens are estimated from words, and other languages cost more."""
+BUNDLED_TOKENS = 1_400
+"""The model that ships reads a few hundred tokens a second on two cores: people would wait for every further one."""
 REPLY_SHARE, RECALL_SHARE = 0.25, 0.25
 """At most these shares of a small model's context for the reply and, of the rest, for recalled memory."""
 
@@ -26,9 +28,11 @@ class Budget:
     reply: int
 
     @classmethod
-    def of(cls, plan: Plan, model_context: int | None) -> Self:
+    def of(cls, plan: Plan, model_context: int | None, *, bundled: bool = False) -> Self:
         """A plan's budget, within what the model can take (`model_context` tokens, None where it is not known)."""
         room = None if not model_context else int(model_context * MARGIN)
+        if bundled:
+            room = min(room or BUNDLED_TOKENS, BUNDLED_TOKENS)
         if room is None or room >= plan.context_tokens:
             return cls(plan.context_tokens - plan.reply_tokens, plan.recall_tokens, plan.reply_tokens)
         reply = min(plan.reply_tokens, int(room * REPLY_SHARE))

@@ -34,7 +34,8 @@ class Context:
 
     def budget(self, tier: str) -> Budget:
         """What a turn of this tier may cost with the model in use."""
-        return Budget.of(self._settings.plan(tier), self._model.info.context_tokens)
+        info = self._model.info
+        return Budget.of(self._settings.plan(tier), info.context_tokens, bundled=info.bundled)
 
     def check(self, party: Party, text: str) -> None:
         """Refuses a message that could not be sent, before it is stored.

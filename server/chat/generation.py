@@ -98,7 +98,10 @@ class Generator:
             work.cancel()
         draft.ended = time.monotonic()
         draft.error = self._outcome(work, job.live)
-        event = await self._keep(job, draft)
+        try:
+            event = await self._keep(job, draft)
+        except Exception as error:  # a bug must not leave those who follow without an end
+            event = Failed(_broken(error), job.user_id, None)
         self._count(job, event)
         job.live.end(event)
         self._memory.settle(job.party.scope)
@@ -136,11 +139,8 @@ class Generator:
                 return None
             case VestigeError() as error:
                 return error
-            case BaseException() as error:
-                # The frames say where; the exception's own text may hold a person's words.
-                frames = "".join(traceback.format_tb(error.__traceback__))
-                _log.error("turn_broke", kind=type(error).__name__, frames=frames)
-                return VestigeError(INTERNAL)
+            case error:
+                return _broken(error)
 
     async def _keep(self, job: Job, draft: _Draft) -> Done | Failed:
         """Stores what came and says how it went."""
@@ -214,6 +214,13 @@ class Generator:
         self._metrics.turn(outcome)
         error = event.error.code if isinstance(event, Failed) else None
         _log.info("turn", outcome=outcome, kind=job.mode, tier=job.party.who.tier, error=error)
+
+
+def _broken(error: BaseException) -> VestigeError:
+    """What is told of a bug. The frames say where it is; the exception's own text may hold a person's words."""
+    frames = [f"{one.filename}:{one.lineno} {one.name}" for one in traceback.extract_tb(error.__traceback__)[-12:]]
+    _log.error("turn_broke", error=type(error).__name__, frames=frames)
+    return VestigeError(INTERNAL)
 
 
 def _ms(start: float | None, end: float | None) -> int | None:

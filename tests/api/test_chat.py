@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.openai_server import Hold, Say, Stream, says
-from tests.harness import Event, Server, shared_server, until
+from tests.harness import Event, Server, read_events, shared_server, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -142,6 +142,20 @@ class TestLeaving:
         reply = await server.settled(mira)
         assert (reply["status"], reply["text"]) == ("interrupted", "Once upon ")
         assert (await server.messages(mira))[0]["text"] == "Tell me a story"
+
+    async def test_a_silent_stream_is_kept_open_by_comments(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("server.api.stream.PING_SECONDS", 0.05)
+        mira = await server.character()
+        go = asyncio.Event()
+        server.fake.next(Stream((Hold(go), Say("At last"))))
+        body = {"character_id": mira, "message": "Well?"}
+        async with server.session.post(f"{server.url}/v1/chat", json=body, headers=server.headers()) as response:
+            await response.content.readuntil(b": ping\n\n")
+            go.set()
+            events = [event async for event in read_events(response)]
+        assert events[-1].data["message"]["text"] == "At last"
 
     async def test_leaving_before_the_first_word_leaves_a_reply_to_be_made(self, server: Server) -> None:
         mira = await server.character()

@@ -3,7 +3,11 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +43,23 @@ async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
     await child.launch()
     yield child
     await child.stop()
+
+
+@pytest.fixture
+def chroma_server(tmp_path: Path) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+    """A Chroma server's address, and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("chroma")
+    arguments = ["run", "--path", str(tmp_path / "chroma"), "--host", "127.0.0.1", "--port", str(port)]
+    with subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 30
+        with socket.socket() as probe:
+            while probe.connect_ex(("127.0.0.1", port)) and time.monotonic() < end:
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}", process
+        process.kill()
 
 
 def kill(valkey: EmbeddedValkey) -> None:
@@ -168,6 +189,30 @@ class TestStore:
             status, done = await server.say(mira, "Tell me a story", key="story")
             assert (status, done["message"]["text"]) == (200, "Again")
             assert len(await server.messages(mira)) == 2
+
+    async def test_an_index_that_is_gone_is_a_typed_503_and_the_message_is_kept(
+        self,
+        make_settings: Callable[..., Settings],
+        fake: FakeOpenAI,
+        chroma_server: "tuple[str, subprocess.Popen[bytes]]",
+    ) -> None:
+        url, process = chroma_server
+        async with running(make_settings(llm_base_url=fake.base_url, chroma_url=url, **QUICK), fake) as server:
+            mira = await server.character()
+            for number in range(6):
+                await server.say(mira, f"Number {number}")
+            await server.memory.upkeep(server.scope(mira))
+            assert (await server.ask("GET", f"/v1/memory/{mira}/windows"))[1]["total"] == 1
+            process.kill()
+            process.wait()
+            status, error = await server.say(mira, "Are you there?", key="there")
+            assert (status, error["error"]["code"]) == (503, "store_unavailable")
+            async with asyncio.timeout(10):
+                page = await server.memory.history(server.scope(mira), limit=2)
+            assert [(one.text, one.status) for one in page.messages] == [
+                ("Are you there?", "complete"),
+                ("", "failed"),
+            ]
 
 
 class TestServer:

@@ -285,6 +285,11 @@ class TestBudget:
         assert small.prompt + small.reply <= 2_048 * 0.75
         assert small.recall < small.prompt / 3
 
+    def test_the_bundled_model_gets_no_more_than_people_would_wait_for(self) -> None:
+        bundled = Budget.of(Plan(), 4_096, bundled=True)
+        assert bundled.prompt + bundled.reply <= 1_400
+        assert Budget.of(Plan(), 1_024, bundled=True) == Budget.of(Plan(), 1_024)
+
     def test_the_examples_go_first_when_a_card_is_too_large(self) -> None:
         card = CARD.edited({"description": "She " + "walks. " * 1_500, "mes_example": "example " * 2_000})
         system = build_prompt(given_input(card), BUDGET).parts[0]
