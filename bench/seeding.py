@@ -1,11 +1,13 @@
 """Fills a data folder with conversations that are already there, for `bench.turn`.
 
 Through the stores' own record format, not through chat: a hundred thousand windows would take hours to embed. Texts are
-words drawn by Zipf's law from a made-up vocabulary, vectors are random directions.
+English words drawn by frequency, vectors are random directions.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 
 import numpy as np
 
@@ -23,22 +25,22 @@ from server.stores.redis import RedisPair, open_redis
 
 EPOCH = 1
 WORDS_PER_MESSAGE = 20
-_VOCABULARY = 8_000
 _BATCH = 400
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def vocabulary(rng: np.random.Generator) -> list[str]:
-    """Pronounceable words, the most frequent first."""
-    consonants, vowels = list("bdfgklmnprstvz"), list("aeiou")
-    lengths = rng.integers(2, 5, _VOCABULARY)
-    return ["".join(rng.choice(consonants) + rng.choice(vowels) for _ in range(n)) for n in lengths]
+    """The English words of a sample character, in a random order."""
+    text = files("server.catalog").joinpath("samples", "halina-wrobel.json").read_text("utf-8")
+    words = sorted(set(re.findall(r"[a-z]{2,}", text)))
+    return [words[place] for place in rng.permutation(len(words))]
 
 
 def sentences(rng: np.random.Generator, words: list[str]) -> Iterator[str]:
-    """Endless messages of twenty words."""
+    """Endless messages of twenty words; the n-th word is drawn with weight 1 / (n + 10)."""
+    weights = 1.0 / (np.arange(len(words)) + 10.0)
     while True:
-        ranks = np.minimum(rng.zipf(1.3, (512, WORDS_PER_MESSAGE)), len(words)) - 1
+        ranks = rng.choice(len(words), (512, WORDS_PER_MESSAGE), p=weights / weights.sum())
         yield from (" ".join(words[rank] for rank in row) for row in ranks)
 
 
