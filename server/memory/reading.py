@@ -97,6 +97,8 @@ class Reader:
                 yield message
         if not head.windows:
             return
+        # a window that has closed since `head` was read holds what was in its tail, which is yielded already
+        end = min(end, next(iter(head.raw), end))
         start, refs = await self._log.windows_before(scope, head.epoch, end, _PAGE)
         while refs:
             async for message in self._of(scope, head, refs, {}, strict):
