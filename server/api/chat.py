@@ -7,7 +7,8 @@ from aiohttp import web
 from server.api.auth import Acting, acting_user, limit_turns, principal
 from server.api.body import message_text, read_json, read_query
 from server.api.keys import ACCOUNTS
-from server.api.respond import attachment, json_response
+from server.api.memory import export
+from server.api.respond import json_response
 from server.api.routes import Route
 from server.api.schemas import (
     AcceptedOut,
@@ -33,7 +34,7 @@ from server.api.schemas import (
     TokenOut,
     TurnErrorOut,
 )
-from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, read_optional, who_is_meant
+from server.api.services import CHARACTERS, CHAT, HTML, read_optional, who_is_meant
 from server.api.stream import answer
 from server.api.views import message_out, messages_out
 from server.catalog.records import Viewer
@@ -115,13 +116,6 @@ async def reset(request: web.Request) -> web.StreamResponse:
     body = await read_optional(request, ResetIn)
     who = await who_is_meant(request, body.user_id)
     return json_response(EpochOut(epoch=await request.app[CHAT].reset(who)))
-
-
-async def export(request: web.Request) -> web.StreamResponse:
-    who = await who_is_meant(request)
-    exported = await request.app[MEMORY].export(who.scope)
-    name = attachment(f"vestige-{who.scope.character}.json")
-    return json_response(exported, headers={"Content-Disposition": name})
 
 
 async def prompt(request: web.Request) -> web.StreamResponse:

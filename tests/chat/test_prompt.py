@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.catalog.cards import Card
-from server.chat.budget import Budget, clipped
+from server.chat.budget import Budget
 from server.chat.fence import Fence
 from server.chat.prompt import Prompt, PromptInput, build_prompt
 from server.chat.sheet import Sheet
@@ -277,19 +277,6 @@ class TestCaching:
 
 
 class TestBudget:
-    def test_a_plan_is_kept_where_the_model_can_take_it(self) -> None:
-        assert Budget.of(Plan(), 32_000) == Budget.of(Plan(), None) == Budget(5_200, 1_500, 800)
-
-    def test_a_small_model_gets_less_of_everything(self) -> None:
-        small = Budget.of(Plan(), 2_048)
-        assert small.prompt + small.reply <= 2_048 * 0.75
-        assert small.recall < small.prompt / 3
-
-    def test_the_bundled_model_gets_no_more_than_people_would_wait_for(self) -> None:
-        bundled = Budget.of(Plan(), 4_096, bundled=True)
-        assert bundled.prompt + bundled.reply <= 1_400
-        assert Budget.of(Plan(), 1_024, bundled=True) == Budget.of(Plan(), 1_024)
-
     def test_the_examples_go_first_when_a_card_is_too_large(self) -> None:
         card = CARD.edited({"description": "She " + "walks. " * 1_500, "mes_example": "example " * 2_000})
         system = build_prompt(given_input(card), BUDGET).parts[0]
@@ -373,20 +360,6 @@ class TestBudget:
         if not go_on:
             assert FENCE.safe(text) in prompt.parts[-1].content
         assert [part.role for part in prompt.parts] == ["system", *["user", "assistant"] * 30][: len(prompt.parts)]
-
-
-class TestClipped:
-    @given(st.text(alphabet="ab. \n中", max_size=600), st.integers(0, 200), st.booleans())
-    def test_never_more_than_asked(self, text: str, tokens: int, keep_end: bool) -> None:
-        cut = clipped(text, tokens, keep_end=keep_end)
-        assert estimate_tokens(cut) <= tokens
-        assert cut == text or "…" in cut or cut == ""
-
-    def test_cuts_after_a_sentence(self) -> None:
-        assert (
-            clipped("One two three four. Five six seven. Eight nine ten eleven", 14)
-            == "One two three four. Five six seven. …"
-        )
 
 
 def _plain(value: object) -> object:
