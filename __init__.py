@@ -1,5 +1,4 @@
 """A clone of this repository in `ComfyUI/custom_nodes` is a node pack: hand on its entry point, nothing else."""
 
-from .comfy_nodes import comfy_entrypoint
-
-__all__ = ["comfy_entrypoint"]
+if __package__:  # empty where pytest imports this file by itself, in a clone whose name is no Python name
+    from .comfy_nodes import comfy_entrypoint as comfy_entrypoint

@@ -45,7 +45,7 @@ class Search(BaseModel):
 class BundledModel:
     """Says what it is; nothing here asks it to talk."""
 
-    info = ModelInfo("smol", "bundled", bundled=True, writes_memory=False)
+    info = ModelInfo("smol", "bundled", bundled=True, writes_memory=False, banner="Small. Set OPENROUTER_API_KEY.")
 
 
 async def say(request: web.Request) -> web.StreamResponse:
