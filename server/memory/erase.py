@@ -53,7 +53,7 @@ class Eraser:
         """
         cleared = await self._log.clear(scope, reset=False)
         await self._delete(scope, cleared)
-        await self._chroma.delete_where(str(scope), {"scope": str(scope)})
+        await self._delete_stray(scope)
         return DeletedCounts(1, cleared.messages)
 
     async def scopes(self, tenant: str, user: str) -> list[Scope]:
@@ -74,6 +74,13 @@ class Eraser:
             if len(found) < _PAGE:
                 return
             after = f"({found[-1]}"
+
+    async def _delete_stray(self, scope: Scope) -> None:
+        """Deletes what no list names, if there ever is such a record; a conversation begun meanwhile keeps its own."""
+        records = await self._chroma.find(str(scope), {"scope": str(scope)})
+        now = await self._log.head(scope, tail=False)
+        stray = [record.id for record in records if now is None or record.metadata["epoch"] != now.epoch]
+        await self._windows.delete(scope, stray)
 
     async def _delete(self, scope: Scope, cleared: Cleared) -> None:
         await self._hot.drop(scope)

@@ -350,6 +350,10 @@ class Memory:
         """
         return await self._reindexer.run(progress)
 
+    async def purge(self) -> None:
+        """Makes the stores' files forget what was deleted. Raises `StoreUnavailable`: some may be left."""
+        await self._purge()
+
     # behind the turns
 
     def settle(self, scope: Scope) -> None:

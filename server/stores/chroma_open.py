@@ -22,7 +22,8 @@ import httpx
 import structlog
 
 from server.errors import SettingsError, StartupError
-from server.stores.chroma_tools import DATABASE, OPEN_MARK, run_tool
+from server.stores.chroma_tools import DATABASE, OpenMark, run_tool
+from server.stores.scrub import scrub_large_blocks
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -86,15 +87,16 @@ def embedded(folder: Path, wanted: Generation) -> Opened:
     import chromadb
     from chromadb.config import Settings as ChromaSettings
 
+    scrub_large_blocks()
     _raise_file_limit(wanted.shards)
     _create(folder / DATABASE)
-    mark = folder / OPEN_MARK
-    mark.touch(mode=0o600)
+    mark = OpenMark(folder)
+    mark.set()
     client = cast("Client", chromadb.PersistentClient(str(folder), settings=ChromaSettings(anonymized_telemetry=False)))
 
     def close() -> None:
         client.close()
-        mark.unlink(missing_ok=True)
+        mark.clear()
 
     async def purge() -> None:
         await run_tool("chroma_purge", folder, _PURGE_SECONDS)

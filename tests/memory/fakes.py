@@ -38,6 +38,9 @@ class Scribe:
         text = answer if isinstance(answer, str) else await answer(request)
         return text, Finished("scribe", "stop", None)
 
+    async def check(self) -> None:
+        return None
+
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Token | Finished, None]:
         text, finished = await self.complete(request)
         yield Token(text)
