@@ -36,6 +36,10 @@ class Visitor:
     """Parts of complaints that a test provokes on purpose."""
 
     @property
+    def title(self) -> Locator:
+        return self.page.get_by_role("heading", level=1)
+
+    @property
     def composer(self) -> Locator:
         return self.page.get_by_label("Message", exact=True)
 
@@ -59,6 +63,10 @@ class Visitor:
     async def open(self, character: str) -> None:
         """Goes to the conversation with a character, by its address."""
         await self.page.goto(f"{self.api.url}/#/c/{character}")
+        await self.is_with(character)
+
+    async def is_with(self, character: str) -> None:
+        """Waits until the conversation on screen is the one with this character."""
         await expect(self.page.locator(f".chat[data-character='{character}']")).to_be_visible()
 
     async def lived_through(self, character: str, said: Sequence[str], *, days_ago: int = 40) -> None:

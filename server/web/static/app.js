@@ -76,8 +76,9 @@ export class App {
     const root = byId("app");
     root.dataset.pane = route.view === "home" ? "list" : "main";
     if (route.view !== "chat") this.sidebar.setCurrent("");
+    let opened = false;
     try {
-      if (route.view === "chat") await this.#openChat(route.id, visit);
+      if (route.view === "chat") opened = await this.#openChat(route.id, visit);
       else if (route.view === "home") await this.#home();
       else if (route.view === "admin") this.#place(new AdminPage(this), "People and keys");
       else {
@@ -87,7 +88,9 @@ export class App {
     } catch (error) {
       if (visit === this.#visit) this.#problem(error);
     }
-    if (visit === this.#visit) this.#layout();
+    if (visit !== this.#visit) return;
+    this.#layout();
+    if (opened && !this.main.inert && matchMedia("(hover: hover)").matches) this.chat.focusComposer();
   }
 
   /** @param {{el: HTMLElement}} part @param {string} title */
@@ -121,25 +124,25 @@ export class App {
     );
   }
 
-  /** @param {string} id @param {number} visit */
+  /** @param {string} id @param {number} visit @returns {Promise<boolean>} whether it came on screen just now */
   async #openChat(id, visit) {
     this.sidebar.setCurrent(id);
-    if (this.conversation?.id === id && this.#shown === this.chat) return;
+    if (this.conversation?.id === id && this.#shown === this.chat) return false;
     const conversation = this.conversationWith(id);
     this.main.inert = true; // what one types meanwhile must not go to the character before; #layout ends it
     await conversation.open();
-    if (visit !== this.#visit) return;
+    if (visit !== this.#visit) return false;
     if (!this.shelf.find(id)) this.shelf.put(conversation.character);
     this.conversation = conversation;
     this.chat.show(conversation);
     this.drawer.show(conversation);
     this.#place(this.chat, conversation.character.name);
     this.conversation = conversation;
-    if (matchMedia("(hover: hover)").matches) this.chat.focusComposer();
     if (this.me.active_character !== id) {
       this.me.active_character = id;
       void this.api.setActive(id).catch(() => undefined); // only a convenience for the next visit
     }
+    return true;
   }
 
   /** A conversation stays alive while its reply is being written, also when another one is looked at. @param {string} id */

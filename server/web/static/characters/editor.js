@@ -24,7 +24,8 @@ export class Editor {
   #picture = null;
   #pictureUrl = "";
   #saved = "";
-  #saving = false;
+  /** @type {Promise<void>|null} */
+  #saving = null;
   #problem;
   #face;
   #state;
@@ -198,13 +199,14 @@ export class Editor {
 
   #changed() {
     const { dirty } = this;
-    this.app.router.guard = dirty ? () => this.#mayLeave() : null;
-    this.#save.disabled = this.#saving || (!dirty && !this.fresh);
+    if (this.el.isConnected) this.app.router.guard = dirty ? () => this.#mayLeave() : null;
+    this.#save.disabled = this.#saving !== null || (!dirty && !this.fresh);
     this.#state.textContent = dirty ? "Not saved yet." : "";
   }
 
   async #mayLeave() {
-    if (!this.dirty) return true;
+    await this.#saving; // what is on its way is not lost
+    if (!this.dirty || !this.el.isConnected) return true;
     return confirmDialog({ title: "Leave without saving?", text: "What you changed in this character will be lost.", confirm: "Leave", cancel: "Stay" });
   }
 
@@ -252,6 +254,7 @@ export class Editor {
   async #submit(overwrite = false) {
     if (this.#saving || !this.character.editable) return;
     const fields = this.#fields();
+    const creating = this.fresh;
     if (!fields.name) {
       this.#fail("A character needs a name.");
       const input = this.#inputs.get("name");
@@ -261,28 +264,28 @@ export class Editor {
     }
     this.#inputs.get("name")?.removeAttribute("aria-invalid");
     this.#problem.hidden = true;
-    this.#saving = true;
-    this.#save.disabled = true;
-    try {
-      await this.#store(fields, overwrite);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 409 && !this.fresh) void this.#conflict();
+    this.#saving = this.#store(fields, overwrite).catch((error) => {
+      if (error instanceof ApiError && error.status === 409 && !this.fresh) this.#conflict();
       else if (error instanceof ApiError) this.#fail(error.message);
       else toastError(error);
-    } finally {
-      this.#saving = false;
-      this.#changed();
-    }
+    });
+    this.#save.disabled = true;
+    await this.#saving;
+    this.#saving = null;
+    this.#changed();
+    const { id } = this.character;
+    if (!this.dirty && this.el.isConnected) await this.app.router.go({ view: "chat", id, memory: false }, { replace: creating });
   }
 
   /** @param {Record<string, unknown>} fields @param {boolean} overwrite */
   async #store(fields, overwrite) {
     const { app } = this;
     const creating = this.fresh;
+    const sent = this.#snapshot();
     let saved = creating ? await app.api.createCharacter(fields) : await app.api.updateCharacter(this.character.id, fields, overwrite ? null : this.character.etag);
     this.character = saved;
     this.fresh = false;
-    this.#saved = this.#snapshot();
+    this.#saved = sent; // what was written meanwhile still counts as unsaved
     app.shelf.put(saved);
     if (this.#picture) {
       saved = await app.api.setAvatar(saved.id, this.#picture);
@@ -291,9 +294,7 @@ export class Editor {
       app.shelf.put(saved);
     }
     app.forgetConversation(saved.id);
-    app.router.guard = null;
     toast(creating ? `${saved.name} is here.` : "Saved.");
-    await app.router.go({ view: "chat", id: saved.id, memory: false }, { replace: creating });
   }
 
   /** @param {string} text */
@@ -303,7 +304,7 @@ export class Editor {
     this.#problem.scrollIntoView({ block: "center" });
   }
 
-  async #conflict() {
+  #conflict() {
     openDialog({
       title: "Somebody changed this character meanwhile",
       body: h("p", null, "You can look at their version, which loses what you wrote here, or save yours over it."),
