@@ -260,6 +260,7 @@ def _socket_path(run: Path) -> tuple[Path, bool]:
     socket = run / "valkey.sock"
     if len(os.fsencode(socket)) <= _SOCKET_PATH_BYTES:
         return socket, False
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    where = runtime if runtime and Path(runtime).is_dir() else None
-    return Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=where)) / "valkey.sock", True
+    for place in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108 - in a folder of its own
+        if place and Path(place).is_dir() and len(os.fsencode(place)) < _SOCKET_PATH_BYTES - 40:
+            return Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=place)) / "valkey.sock", True
+    raise StartupError("No folder for a socket has a short enough path: set TMPDIR to one, or choose a shorter --data.")
