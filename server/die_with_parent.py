@@ -45,7 +45,8 @@ def _leave_watcher(fd: int, number: int, seconds: float) -> None:
         os.dup2(null, standard)
     # not one descriptor of the program stays open here: neither its lock nor its output
     os.dup2(fd, 3)
-    os.closerange(4, min(os.sysconf("SC_OPEN_MAX"), 65_536))
+    limit = os.sysconf("SC_OPEN_MAX")
+    os.closerange(4, limit if 0 < limit < 65_536 else 65_536)
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     os.read(3, 1)
