@@ -109,7 +109,7 @@ class Generator:
     async def _speak(self, job: Job, draft: _Draft) -> None:
         party = job.party
         draft.prompt = prompt = await self._context.prompt(
-            party, message=job.message, query=job.query, epoch=job.live.epoch, before_seq=job.before_seq
+            party, message=job.message, query=job.query, before_seq=job.before_seq
         )
         request = ModelRequest(
             messages=prompt.messages(),

@@ -10,7 +10,7 @@ provider's prompt cache holds. Memory, notes and lore are fenced as data and nev
 one system message, then the user's and the character's in turn, the user's first: the shape every chat template takes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -19,7 +19,7 @@ from server.chat import wording
 from server.chat.budget import MESSAGE_TOKENS, Budget, clipped
 from server.chat.fence import Fence
 from server.chat.history import Line, lines, newest
-from server.chat.recalled import as_text, long_date, selected
+from server.chat.recalled import as_text, long_date
 from server.chat.sheet import Sheet
 from server.errors import TooLarge
 from server.memory.messages import Message, Role
@@ -41,6 +41,7 @@ class PromptInput:
 
     `history` is what was said before, oldest first; `message` is the user's text that is to be answered, None where
     the newest reply in `history` is to be continued. `block`: how many messages the history's edge moves by.
+    `recall(tokens, before_seq)`: what memory brings back in so many tokens, from before the recent messages.
     """
 
     sheet: Sheet
@@ -48,7 +49,7 @@ class PromptInput:
     policy: str
     pins: Sequence[Pin]
     summary: Summary | None
-    recalled: Sequence[MemorySpan]
+    recall: Callable[[int, int | None], tuple[MemorySpan, ...]]
     lore: Sequence[str]
     history: Sequence[Message]
     message: str | None
@@ -68,14 +69,6 @@ class PromptPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """Where the recent messages of a prompt begin: the first one's `seq`, and what its block of them costs."""
-
-    seq: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class Prompt:
     """The messages in order; `spans` are the recalled turns that are really in it. Sizes in estimated tokens."""
 
@@ -84,7 +77,6 @@ class Prompt:
     budget: Budget
     spans: tuple[MemorySpan, ...]
     summary_used: bool
-    edge: Edge | None
 
     def messages(self) -> list[PromptMessage]:
         return [PromptMessage(part.role, part.content, part.cacheable) for part in self.parts]
@@ -150,12 +142,11 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
     recent = newest(said, left - reserve - volatile - wording.OPENING_TOKENS - MESSAGE_TOKENS, given.block)
     lore = _lore(given, min(int(budget.prompt * LORE_SHARE), volatile))
     volatile -= estimate_tokens(lore)
-    spans = selected(
-        given.recalled,
-        before_seq=recent[0].seq if recent else None,
-        tokens=min(budget.recall, volatile - estimate_tokens(wording.memory("", sheet, fence))),
+    spans = given.recall(
+        min(budget.recall, volatile - estimate_tokens(wording.memory("", sheet, fence))),
+        recent[0].seq if recent else None,
     )
-    memory = wording.memory(as_text(spans, fence, given.now.date()), sheet, fence) if spans else ""
+    memory = wording.memory(as_text(spans, fence), sheet, fence) if spans else ""
 
     pieces = [
         _Piece("system", frame if not card else f"{frame}\n\n{card}", why_card, True),
@@ -169,14 +160,7 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
     ]
     parts = _merged([piece for piece in pieces if piece.text])
     tokens = sum(part.tokens for part in parts)
-    return Prompt(parts, tokens, budget, spans, summary_used, _edge(recent, given.block))
-
-
-def _edge(recent: Sequence[Line], block: int) -> Edge | None:
-    if not recent:
-        return None
-    first = recent[0].seq
-    return Edge(first, sum(line.tokens for line in recent[:block] if line.seq < first + block))
+    return Prompt(parts, tokens, budget, spans, summary_used)
 
 
 def _card(given: PromptInput, tokens: int) -> tuple[str, str]:

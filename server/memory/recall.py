@@ -12,11 +12,13 @@ from weakref import WeakValueDictionary
 import structlog
 
 from server.ids import Scope, message_id
+from server.memory.embedding import Vectors
 from server.memory.log import ConversationLog, Head, WindowRef
 from server.memory.messages import Message, Role, Status
 from server.memory.ranking import (
     ConversationIndex,
     IndexedTurn,
+    Query,
     Span,
     WindowFacts,
     pack,
@@ -58,6 +60,43 @@ class _Entry:
     size: int = 0  # bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A query and the index it is asked of. `vectors` [texts of the query, dim]."""
+
+    epoch: int
+    index: ConversationIndex
+    query: Query
+    vectors: Vectors
+    speakers: Speakers
+    now: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A search whose reads are done. What it brings back depends on the room there is, which is known later."""
+
+    hit: _Hit | None = None
+    before_seq: int | None = None
+
+    def within(self, budget_tokens: int, before_seq: int | None = None) -> Recall:
+        """The turns that answer best and cost at most `budget_tokens`, as dated spans; no I/O.
+
+        Args:
+            before_seq: only what was said before this place, where that is earlier than the search's own.
+        """
+        hit = self.hit
+        if hit is None or budget_tokens <= 0:
+            return Recall()
+        until = min((seq for seq in (before_seq, self.before_seq) if seq is not None), default=None)
+        ranking = rank(hit.index, hit.query, hit.vectors, before_seq=until, now=hit.now)
+        spans = pack(hit.index, ranking, budget_tokens)
+        return Recall(
+            tuple(_span(span, hit.epoch, hit.speakers) for span in spans),
+            estimate_tokens(render(spans)) if spans else 0,
+        )
+
+
 class Recaller:
     """Answers queries. Several recalls of one conversation at once share the work of loading it."""
 
@@ -71,24 +110,23 @@ class Recaller:
         self._bytes = 0
         self._locks: WeakValueDictionary[Scope, asyncio.Lock] = WeakValueDictionary()
 
-    async def recall(
+    async def search(
         self,
         scope: Scope,
         text: str,
         speakers: Speakers,
-        budget_tokens: int,
         *,
         before_seq: int | None,
         asker: Role | None,
         now: datetime | None,
-    ) -> Recall:
-        """The turns before `before_seq` that answer `text` best, as spans that cost at most `budget_tokens`.
+    ) -> Found:
+        """Everything that is read and embedded for a query; which turns come of it, and how many, is `Found.within`.
 
         Raises:
             StoreUnavailable: the conversation cannot be read.
         """
-        if budget_tokens <= 0 or not text.strip():
-            return Recall()
+        if not text.strip():
+            return Found()
         with self._metrics.recall_seconds.time():
             speakers = _told_apart(speakers)
             query = parse_query(
@@ -101,12 +139,8 @@ class Recaller:
             finally:
                 embedding.cancel()
             if head is None or not len(index):
-                return Recall()
-            spans = pack(index, rank(index, query, vectors, before_seq=before_seq, now=now), budget_tokens)
-            return Recall(
-                tuple(_span(span, head.epoch, speakers) for span in spans),
-                estimate_tokens(render(spans)) if spans else 0,
-            )
+                return Found()
+            return Found(_Hit(head.epoch, index, query, vectors, speakers, now), before_seq)
 
     def drop(self, scope: Scope) -> None:
         """Forgets the index of a conversation."""

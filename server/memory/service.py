@@ -18,7 +18,7 @@ from server.memory.metrics import MemoryMetrics
 from server.memory.pins import Pins
 from server.memory.purge import Purger
 from server.memory.reading import Reader
-from server.memory.recall import Recaller
+from server.memory.recall import Found, Recaller
 from server.memory.records import WindowRecord
 from server.memory.reindex import Reindexer
 from server.memory.rewrite import Rewriter
@@ -217,14 +217,31 @@ class Memory:
     ) -> Recall:
         """The turns that answer `query` best and cost at most `budget_tokens`, as dated spans in order.
 
+        Args: as `search` has them.
+        """
+        found = await self.search(scope, query, speakers=speakers, before_seq=before_seq, asker=asker, now=now)
+        return found.within(budget_tokens)
+
+    async def search(
+        self,
+        scope: Scope,
+        query: str,
+        *,
+        speakers: Speakers,
+        before_seq: int | None = None,
+        asker: Role | None = Role.USER,
+        now: datetime | None = None,
+    ) -> Found:
+        """`recall` for who does not know yet how much room there is: does all reads; `Found.within` brings the turns.
+
         Args:
             speakers: the names as the query may have them.
             before_seq: only what was said before this place.
             asker: who "I" is in the query; None for someone outside the conversation.
             now: what "yesterday" counts from; this moment where it is None.
         """
-        return await self._recaller.recall(
-            scope, query, speakers, budget_tokens, before_seq=before_seq, asker=asker, now=now or self._clock()
+        return await self._recaller.search(
+            scope, query, speakers, before_seq=before_seq, asker=asker, now=now or self._clock()
         )
 
     async def summary(self, scope: Scope) -> Summary | None:
