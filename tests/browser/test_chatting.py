@@ -257,3 +257,30 @@ async def test_every_alphabet_and_very_long_words_find_room(nora: Visitor) -> No
     await expect(nora.mine.last.locator("p").first).to_have_attribute("dir", "auto")
     assert await nora.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert await nora.page.locator(".log").evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
+async def test_a_message_that_never_left_survives_a_reload_and_arrives_once(nora: Visitor, model: FakeOpenAI) -> None:
+    character = nora.character
+    await nora.page.route("**/v1/chat", lambda route: route.abort("connectionrefused"))
+    await nora.say("Hold on to this.")
+    await expect(nora.page.get_by_text("Not sent.")).to_be_visible()
+    await nora.page.reload()
+    await expect(nora.mine).to_contain_text(["Hold on to this."])
+    await nora.page.unroute("**/v1/chat")
+    model.next("I hold it.")
+    await nora.page.get_by_role("button", name="Try again").click()
+    await expect(nora.replies.last).to_contain_text("I hold it.")
+    await nora.page.reload()
+    await expect(nora.replies.last).to_contain_text("I hold it.")
+    await expect(nora.mine).to_have_count(1)
+    assert len(await nora.api.messages(character)) == 3
+
+
+async def test_a_message_can_be_taken_back_before_it_is_sent(nora: Visitor) -> None:
+    await nora.page.route("**/v1/chat", lambda route: route.abort("connectionrefused"))
+    await nora.say("Better not.")
+    await nora.page.get_by_role("button", name="Take it back").click()
+    await expect(nora.mine).to_have_count(0)
+    await nora.page.reload()
+    await expect(nora.replies.last).to_be_visible()
+    await expect(nora.mine).to_have_count(0)

@@ -246,6 +246,7 @@ export class App {
   /** Everything of this person was deleted: start from what the server has now. */
   async afterDeletion() {
     session.drop("draft.");
+    session.drop("unsent.");
     for (const id of [...this.#conversations.keys()]) this.forgetConversation(id);
     this.#shown = null;
     await this.shelf.load();
@@ -258,6 +259,7 @@ export class App {
     this.router.guard = null;
     await attempt(() => this.api.signOut());
     session.drop("draft.");
+    session.drop("unsent.");
     history.replaceState(null, "", "/");
     begin("You are signed out.");
   }

@@ -10,7 +10,7 @@ export class Composer {
   #button;
   #fit;
   #note;
-  #character = "";
+  #draft = "";
   #busy = false;
 
   /**
@@ -54,10 +54,10 @@ export class Composer {
     this.setBusy(false);
   }
 
-  /** @param {string} id @param {string} name */
-  show(id, name) {
-    this.#character = id;
-    this.#area.value = session.get(`draft.${id}`) ?? "";
+  /** @param {string} draft  whose it is @param {string} name  who is written to */
+  show(draft, name) {
+    this.#draft = draft;
+    this.#area.value = session.get(`draft.${draft}`) ?? "";
     this.#area.placeholder = name.length > 32 ? "Write a message" : `Write to ${name}`;
     this.#note.textContent = "";
     requestAnimationFrame(() => this.#fit());
@@ -80,7 +80,7 @@ export class Composer {
   }
 
   #changed() {
-    session.set(`draft.${this.#character}`, this.#area.value);
+    session.set(`draft.${this.#draft}`, this.#area.value);
     this.#note.textContent = "";
     this.#paint();
   }

@@ -1,6 +1,7 @@
 // A conversation with a character: turns, versions, changes and pins on top of its history. No DOM.
 
 import { sentence, wasAborted } from "../api.js";
+import { session } from "../storage.js";
 import { History } from "./history.js";
 import { followTurn } from "./turn.js";
 
@@ -40,6 +41,7 @@ export class Conversation extends History {
   async open() {
     const [character] = await Promise.all([this.api.character(this.id), this.#opened && this.busy ? null : this.loadNewest()]);
     this.character = character;
+    if (!this.#opened) this.#recallUnsent();
     this.#opened = true;
     this.emit("change", undefined);
     void this.loadPins();
@@ -62,6 +64,24 @@ export class Conversation extends History {
     await this.#deliver(mine);
   }
 
+  /** What was not confirmed survives a reload, with its key. */
+  #noteUnsent() {
+    const kept = this.unsent.map(({ id, text, created }) => ({ id, text, created }));
+    session.set(this.#unsentKey, kept.length ? JSON.stringify(kept) : null);
+  }
+
+  #recallUnsent() {
+    /** @type {{id: string, text: string, created: string}[]} */
+    const kept = JSON.parse(session.get(this.#unsentKey) ?? "[]");
+    for (const one of kept) {
+      this.add({ ...one, role: "user", html: "", status: "unsent", problem: "The page was closed before it was known to have arrived." });
+    }
+  }
+
+  get #unsentKey() {
+    return `unsent.${this.me.user.id}.${this.id}`;
+  }
+
   /** Tries a message again that may or may not have arrived: the same key makes the server tell. @param {Message} mine */
   async resend(mine) {
     if (this.busy) return;
@@ -73,17 +93,20 @@ export class Conversation extends History {
   /** @param {Message} mine */
   discard(mine) {
     this.drop(mine.id);
+    this.#noteUnsent();
     this.emit("change", undefined);
   }
 
   /** @param {Message} mine */
   async #deliver(mine) {
     const wasFresh = this.messages.some((one) => one.id === "greeting");
+    this.#noteUnsent();
     let current = mine.id;
     const outcome = await this.#run(["chat"], { character_id: this.id, message: mine.text }, "reply", mine.id.slice("local-".length), (event) => {
       if (event.message) {
         this.put(mine.id, event.message);
         current = event.message.id;
+        this.#noteUnsent();
         this.emit("said", event.message.created);
       }
       if (event.reply_id) this.#expectReply(event.reply_id, event.message?.created);
@@ -94,7 +117,7 @@ export class Conversation extends History {
       if (still) this.put(current, { ...still, status: "unsent", problem });
       this.emit("change", undefined);
     } else if (outcome.end !== "done" || wasFresh || current.startsWith("local-")) {
-      if (current.startsWith("local-")) this.drop(current);
+      if (current.startsWith("local-")) this.discard(mine);
       await this.catchUp();
     }
   }

@@ -4,8 +4,8 @@ import { wasAborted } from "../api.js";
 import { Emitter } from "../emitter.js";
 
 const PAGE = 50;
-const POLL_MS = [800, 1_200, 1_800, 2_600, 4_000];
-const GIVE_UP_POLLS = 25;
+const POLL_MS = [300, 600, 1_200, 2_000, 4_000];
+const GIVE_UP_POLLS = 45; // three minutes: as long as a reply may take
 
 /**
  * @typedef {import("../../types.js").Message} Message
@@ -66,9 +66,11 @@ export class History extends Emitter {
     clearTimeout(this.#timer);
   }
 
-  /** @param {string} id @param {Message} message */
+  /** Puts a message in the place of the one with `id`; never twice into the list. @param {string} id @param {Message} message */
   put(id, message) {
-    this.messages = this.messages.map((one) => (one.id === id ? message : one));
+    const there = id !== message.id && this.messages.some((one) => one.id === message.id);
+    if (there) this.drop(id);
+    this.messages = this.messages.map((one) => (one.id === (there ? message.id : id) ? message : one));
   }
 
   /** @param {Message} message */
@@ -97,10 +99,16 @@ export class History extends Emitter {
     const first = seqOf(page.messages[0]?.id ?? "");
     const sameEpoch = (/** @type {Message} */ one) => one.id.split("-")[0] === page.messages[0]?.id.split("-")[0];
     const before = this.messages.filter((one) => seqOf(one.id) > 0 && seqOf(one.id) < first && sameEpoch(one));
-    this.messages = [...before, ...page.messages, ...this.unsent];
+    this.messages = [...before, ...page.messages.map((/** @type {Message} */ one) => this.#keepText(one)), ...this.unsent];
     if (!before.length) this.more = page.more;
     this.watchPending();
     this.emit("change", undefined);
+  }
+
+  /** What this page saw of a reply stays in view until the server has stored it. @param {Message} fetched @returns {Message} */
+  #keepText(fetched) {
+    const shown = fetched.status === "pending" && !fetched.text ? this.messages.find((one) => one.id === fetched.id) : undefined;
+    return shown?.text ? { ...fetched, text: shown.text } : fetched;
   }
 
   /** After a gap in the connection. */

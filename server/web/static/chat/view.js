@@ -74,7 +74,7 @@ export class ChatView {
     const { character } = conversation;
     this.el.dataset.character = conversation.id;
     fill(this.#head, avatar(character, "medium"), h("div", { class: "chat__names" }, h("h1", { class: "chat__name", dir: "auto" }, character.name), character.tags.length > 0 && h("p", { class: "chat__line", dir: "auto" }, character.tags.join(" · "))));
-    this.composer.show(conversation.id, character.name);
+    this.composer.show(`${conversation.me.user.id}.${conversation.id}`, character.name);
     this.#listening = [
       conversation.on("change", () => this.render()),
       conversation.on("pins", () => this.render()),

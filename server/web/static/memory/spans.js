@@ -13,12 +13,22 @@ import { attempt, toast } from "../toast.js";
  * @param {() => void} changed  after an edit or after forgetting
  */
 export function spanList(spans, conversation, app, changed) {
-  return h("ol", { class: "spans" }, spans.map((span) => h("li", { class: "span" }, spanHead(span.start), h("ul", { class: "span__turns" }, span.turns.map((turn) => h("li", null, turnCard(turn, conversation, app, changed)))))));
+  /** @type {Map<string, import("../../types.js").Span[]>} */
+  const days = new Map();
+  for (const span of spans) days.set(onDay(span.start), [...(days.get(onDay(span.start)) ?? []), span]);
+  const turns = (/** @type {import("../../types.js").Span} */ span) =>
+    h("ul", { class: "span__turns" }, span.turns.map((turn) => h("li", null, turnCard(turn, conversation, app, changed))));
+  return h("ol", { class: "spans" }, [...days.values()].map((day) => h("li", { class: "span" }, spanHead(day[0].start), day.map(turns))));
 }
 
-/** @param {string} start */
-export function spanHead(start) {
-  return h("p", { class: "span__head" }, h("time", { datetime: start, title: exactly(start) }, onDay(start)), h("span", { class: "span__ago" }, ago(start)));
+/** The day of a moment; with its hours where `end` is given. @param {string} start @param {string} [end] */
+export function spanHead(start, end) {
+  return h(
+    "p",
+    { class: "span__head" },
+    h("time", { datetime: start, title: exactly(start) }, onDay(start)),
+    h("span", { class: "span__ago" }, end ? `${clock(start)}–${clock(end)}, ${ago(start)}` : ago(start)),
+  );
 }
 
 /**

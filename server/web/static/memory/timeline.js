@@ -71,8 +71,10 @@ export class TimelinePanel {
     return h(
       "li",
       { class: "window" },
-      spanHead(window.start),
-      window.summary && h("p", { class: "window__summary", dir: "auto" }, window.summary),
+      spanHead(window.start, window.end),
+      window.summary
+        ? h("p", { class: "window__summary", dir: "auto" }, window.summary)
+        : h("p", { class: "window__glimpse", dir: "auto" }, (window.messages.find((one) => one.role === "user") ?? window.messages[0])?.text),
       DERIVED[window.derived] && h("p", { class: "hint" }, DERIVED[window.derived]),
       facts,
       h(
