@@ -8,7 +8,6 @@ SCOPES = (
     "vestige:scopes"  # sorted set of str(scope), all with score 0: a range by name lists one person's conversations
 )
 GARBAGE = "vestige:garbage"  # sorted set of `scope|record id`: what may be in Chroma and is in no conversation
-REINDEX = "vestige:reindex"  # hash: how far a change of the embedder has come
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import structlog
 
 from server.ids import Scope
 from server.memory.erase import Eraser
-from server.memory.keys import REINDEX, Keys
+from server.memory.keys import Keys
 from server.memory.log import ConversationLog
 from server.memory.records import (
     record_to_summary,
@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 class Reindexer:
-    """Copies from `chroma.previous`. It may be stopped at any moment, and goes on from there; no server may write."""
+    """Copies from `chroma.previous` what is not there yet, so it may be stopped at any moment; no server may write."""
 
     def __init__(self, shared: Shared, log: ConversationLog, windows: WindowStore, eraser: Eraser) -> None:
         self._client = shared.state
@@ -51,14 +51,10 @@ class Reindexer:
         if previous is None:
             return total
         done = 0
-        after = await self._resume()
         progress(done, total)
         async for scope in self._eraser.all_scopes():
             head = await self._log.head(scope, tail=False)
             if head is None:
-                continue
-            if str(scope) <= after:
-                done += head.windows
                 continue
             refs = await self._log.windows(scope, 0, head.windows)
             others = [id for id in dict.fromkeys((head.summary, head.correction)) if id is not None]
@@ -68,11 +64,7 @@ class Reindexer:
                 await self._copy(scope, previous, batch, head.names)
                 done += len([id for id in batch if id not in others])
                 progress(done, total)
-            with store_errors("memory"):
-                await self._client.hset(REINDEX, "after", str(scope))
         await self._chroma.forget_previous()
-        with store_errors("memory"):
-            await self._client.delete(REINDEX)
         return total
 
     async def _copy(self, scope: Scope, previous: ChromaShards, ids: list[str], names: Speakers | None) -> None:
@@ -97,16 +89,6 @@ class Reindexer:
                 fact_vectors=await self._windows.embed_facts(window.facts, names),
             ),
         )
-
-    async def _resume(self) -> str:
-        """The last conversation that is done with this embedder; "" to begin."""
-        with store_errors("memory"):
-            embedder, after = await self._client.hmget(REINDEX, "embedder", "after")
-            if embedder == self._embedder.id:
-                return str(after or "")
-            await self._client.delete(REINDEX)
-            await self._client.hset(REINDEX, "embedder", self._embedder.id)
-        return ""
 
     async def _count(self) -> int:
         total, page = 0, list[Scope]()

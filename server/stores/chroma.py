@@ -182,7 +182,8 @@ async def open_chroma(
     try:
         opened = await _open(settings, folder, threads, wanted)
         try:
-            others = [other for other in opened.others if other.count]
+            # the fullest first: the rest are re-indexings that were given up on the way
+            others = sorted((each for each in opened.others if each.count), key=lambda each: each.count, reverse=True)
             if others and not reindexing:
                 raise StartupError(_mismatch(others[0].generation, wanted))
             previous = None

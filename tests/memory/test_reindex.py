@@ -26,20 +26,27 @@ class Stopped(Exception):
     """Someone pressed Ctrl-C."""
 
 
-class Halved(HashEmbedder):
-    """Another embedder: half as many dimensions, the same letters."""
+class Folded(HashEmbedder):
+    """Another embedder: fewer dimensions, the same letters."""
 
-    id = "hash:halved"
-    dim = 32
-
-    def __init__(self) -> None:
+    def __init__(self, dim: int) -> None:
+        self.id = f"hash:{dim}"
+        self.dim = dim
         self.texts = 0
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         self.texts += len(texts)
         full = await super().embed(texts, kind)
-        halved = full[:, :32] + full[:, 32:]
-        return halved / np.maximum(np.linalg.norm(halved, axis=1, keepdims=True), 1e-6)
+        folded = full.reshape(len(full), -1, self.dim).sum(axis=1)
+        return folded / np.maximum(np.linalg.norm(folded, axis=1, keepdims=True), 1e-6)
+
+
+async def fill(memory: Memory, scope: Scope) -> None:
+    for number in range(40):
+        role = Role.ASSISTANT if number % 2 else Role.USER
+        await memory.append(scope, role, f"line {number} of {scope.user}", speakers=NAMES)
+    await memory.upkeep(scope)
+    await memory.set_summary(scope, f"About {scope.user}.")
 
 
 async def test_reindexing_can_be_stopped_and_goes_on(
@@ -47,16 +54,12 @@ async def test_reindexing_can_be_stopped_and_goes_on(
 ) -> None:
     settings = make_settings(shards=2)
     scopes = [Scope("home", user, "mira") for user in ("ann", "bob", "cleo")]
-    old, new = HashEmbedder(), Halved()
+    old, new = HashEmbedder(), Folded(32)
     before = {}
     async with open_chroma(settings, folder, dim=old.dim, embedder_id=old.id) as chroma:
         memory = Memory(redis_pair, chroma, old, options=OPTIONS, model=Scribe(window_answer("S.", "F.")), clock=clock)
         for scope in scopes:
-            for number in range(40):
-                role = Role.ASSISTANT if number % 2 else Role.USER
-                await memory.append(scope, role, f"line {number} of {scope.user}", speakers=NAMES)
-            await memory.upkeep(scope)
-            await memory.set_summary(scope, f"About {scope.user}.")
+            await fill(memory, scope)
             before[scope] = await memory.export(scope)
         await memory.aclose()
 
@@ -90,3 +93,27 @@ async def test_reindexing_can_be_stopped_and_goes_on(
             assert f"line 7 of {scope.user}" in [turn.text for span in found.spans for turn in span.turns]
         assert await memory.reindex(lambda done, total: None) == 27  # nothing to do, and no harm
         await memory.aclose()
+
+
+async def test_a_reindexing_that_was_given_up_for_another_loses_nothing(
+    make_settings: Callable[..., Settings], folder: DataFolder, redis_pair: RedisPair, scope: Scope, clock: Clock
+) -> None:
+    first, second, third = HashEmbedder(), Folded(32), Folded(16)
+    async with open_chroma(make_settings(shards=2), folder, dim=first.dim, embedder_id=first.id) as chroma:
+        memory = Memory(redis_pair, chroma, first, options=OPTIONS, clock=clock)
+        await fill(memory, scope)
+        before = await memory.export(scope)
+
+    def stop(done: int, total: int) -> None:
+        if done:
+            raise Stopped
+
+    settings = make_settings(shards=3)
+    async with open_chroma(settings, folder, dim=second.dim, embedder_id=second.id, reindexing=True) as chroma:
+        with pytest.raises(Stopped):
+            await Memory(redis_pair, chroma, second, options=OPTIONS, clock=clock).reindex(stop)
+    settings = make_settings(shards=1)
+    async with open_chroma(settings, folder, dim=third.dim, embedder_id=third.id, reindexing=True) as chroma:
+        await Memory(redis_pair, chroma, third, options=OPTIONS, clock=clock).reindex(lambda done, total: None)
+    async with open_chroma(settings, folder, dim=third.dim, embedder_id=third.id) as chroma:
+        assert await Memory(redis_pair, chroma, third, options=OPTIONS, clock=clock).export(scope) == before
