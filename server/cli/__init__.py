@@ -12,6 +12,10 @@ def main() -> None:
     if sys.version_info < MINIMUM:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"vestige: the server needs Python 3.11 or newer; this is {version}. The node pack runs on 3.10 too.")
+    from server.stores.scrub import restart_scrubbed
+
+    if "serve" in sys.argv[1:]:
+        restart_scrubbed()  # first of all: it begins this process again, and nothing is imported yet
     try:
         from server.cli.commands import app
     except ModuleNotFoundError as error:
