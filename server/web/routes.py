@@ -17,7 +17,7 @@ from server.errors import NotFound
 
 __all__ = ["CONTENT_SECURITY_POLICY", "Asset", "Page", "routes"]
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parent / "static"
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -81,25 +81,25 @@ class Page:
     """The page's files. `version` is 16 hex digits that change when any of them does.
 
     Args:
-        root: the folder that holds `index.html` and `static/`.
+        root: the folder with all files, `index.html` among them, which only `/` serves.
 
     Raises:
-        ValueError: a file whose type is not known lies in `static/`.
+        ValueError: a file whose type is not known lies in the folder.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
-        static = root / "static"
         self.assets: dict[str, Asset] = {}
-        for path in sorted(static.rglob("*")):
-            if path.is_symlink() or not path.is_file():
+        page = root / "index.html"
+        for path in sorted(root.rglob("*")):
+            if path.is_symlink() or not path.is_file() or path == page:
                 continue
             if path.suffix not in _TYPES:
                 raise ValueError(f"no content type is known for {path.relative_to(root)}")
-            name = path.relative_to(static).as_posix()
+            name = path.relative_to(root).as_posix()
             self.assets[name] = Asset.of(path.read_bytes(), path.suffix, _TYPES[path.suffix])
         listing = "\n".join(f"{name} {asset.etag}" for name, asset in self.assets.items())
         self.version = hashlib.sha256(listing.encode()).hexdigest()[:16]
-        self.index = Asset.of(self._index(root / "index.html"), ".html", "text/html; charset=utf-8")
+        self.index = Asset.of(self._index(page), ".html", "text/html; charset=utf-8")
 
     def _index(self, path: Path) -> bytes:
         base = f"/static/{self.version}"

@@ -3,6 +3,7 @@
 import { sentence } from "../api.js";
 import { textDialog } from "../dialog.js";
 import { fill, h } from "../dom.js";
+import { icon } from "../icons.js";
 import { plural } from "../format.js";
 import { loadInto, nothing } from "../panel.js";
 import { spanHead, turnCard } from "./spans.js";
@@ -80,7 +81,7 @@ export class TimelinePanel {
       h(
         "details",
         { class: "window__messages" },
-        h("summary", null, plural(window.messages.length, "message")),
+        h("summary", null, plural(window.messages.length, "message"), icon("fold")),
         h("ul", { class: "span__turns" }, window.messages.map((message) => h("li", null, turnCard({ message_id: message.id, role: message.role, speaker: speaker[message.role], text: message.text, created: message.created }, conversation, this.app, () => this.show(conversation))))),
       ),
     );
