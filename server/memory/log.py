@@ -1,5 +1,6 @@
 """A conversation as the state store keeps it: the truth of what was said and of which windows live."""
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -104,6 +105,14 @@ class Cleared:
     records: tuple[str, ...]
 
 
+class _Asked:
+    """A question for a `Head` that is about to be sent."""
+
+    answer: "asyncio.Task[Head | None]"
+    newest: int = 0
+    tail: bool = False
+
+
 def first_epoch() -> int:
     """The epoch a conversation begins with. Random: one that is deleted and begun again must not repeat an old id."""
     return secrets.randbelow(2**31) + 1
@@ -116,12 +125,27 @@ class ConversationLog:
         self._client = shared.state
         self._scripts = shared.scripts
         self._idempotency_seconds = shared.options.idempotency_seconds
+        self._asked: dict[Scope, _Asked] = {}
 
     async def head(self, scope: Scope, *, newest: int = 0, tail: bool = True) -> Head | None:
-        """The conversation now, with its `newest` windows; None where there is none."""
+        """The conversation now, with (at least) its `newest` windows; None where there is none.
+
+        Those who ask at the same moment, as the reads of a turn do, share one answer that is asked for after them all.
+        """
+        asked = self._asked.get(scope)
+        if asked is None:
+            asked = self._asked[scope] = _Asked()
+            asked.answer = asyncio.create_task(self._ask(scope, asked))
+            asked.answer.add_done_callback(lambda task: task.cancelled() or task.exception())
+        asked.newest = max(asked.newest, newest)
+        asked.tail |= tail
+        return await asyncio.shield(asked.answer)
+
+    async def _ask(self, scope: Scope, asked: "_Asked") -> Head | None:
+        del self._asked[scope]  # whoever asks from here on asks anew
         keys = Keys.of(scope)
         found = await self._scripts.run(
-            "head", (keys.meta, keys.tail, keys.windows, keys.derived), newest, "1" if tail else ""
+            "head", (keys.meta, keys.tail, keys.windows, keys.derived), asked.newest, "1" if asked.tail else ""
         )
         if found is None:
             return None

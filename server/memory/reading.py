@@ -1,16 +1,14 @@
 """Reading a conversation as it was said: the newest that fits a prompt, pages of history, all of it."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
 import structlog
 
 from server.ids import Scope
-from server.memory.codec import decode_messages
 from server.memory.hot import HotBuffer
-from server.memory.log import ConversationLog, Head, WindowRef
+from server.memory.log import ConversationLog, Head
 from server.memory.messages import Message, Status
 from server.memory.tokens import estimate_tokens
 from server.memory.views import Page
@@ -40,21 +38,14 @@ class Reader:
         """The newest messages that fit, oldest first: of the tail and the windows that the buffer holds."""
 
         async def attempt(strict: bool) -> list[Message]:
-            head, hot = await asyncio.gather(self._log.head(scope, newest=self._hot.windows), self._hot.read(scope))
+            head = await self._log.head(scope, newest=self._hot.windows)
             taken: list[Message] = []
             if head is None:
                 return taken
-            left = max_tokens
-            async with aclosing(self._back(scope, head, head.newest, hot, strict)) as messages:
-                async for message in messages:
-                    if before_seq is not None and message.seq >= before_seq:
-                        continue
-                    if message.status is Status.PENDING or not message.text.strip():
-                        continue
-                    left -= estimate_tokens(message.text)
-                    if left < 0:
-                        break
-                    taken.append(message)
+            left = _take(taken, head.tail, max_tokens, before_seq)
+            windows = await self._newest(scope, head, strict) if left >= 0 else []
+            while windows and left >= 0:
+                left = _take(taken, windows.pop(), left, before_seq)
             return taken[::-1]
 
         return await _retried(attempt)
@@ -101,41 +92,57 @@ class Reader:
         end = min(end, next(iter(head.raw), end))
         start, refs = await self._log.windows_before(scope, head.epoch, end, _PAGE)
         while refs:
-            async for message in self._of(scope, head, refs, {}, strict):
-                if message.seq < end:
-                    yield message
+            for messages in reversed(await self._said(scope, head, [ref.id for ref in refs], {}, strict)):
+                for message in reversed(messages):
+                    if message.seq < end:
+                        yield message
             start, stop = max(0, start - _PAGE), start
             refs = await self._log.windows(scope, start, stop)
 
-    async def _back(
-        self, scope: Scope, head: Head, refs: Sequence[WindowRef], hot: dict[str, str], strict: bool
-    ) -> AsyncGenerator[Message, None]:
-        """The tail and the windows given, newest first; fills the hot buffer when it lacks one of them."""
-        for message in reversed(head.tail):
-            yield message
-        if all(ref.id in hot for ref in refs):
-            missing: dict[str, str] = {}
-        else:
-            missing = await self._windows.texts(scope, [ref.id for ref in refs if ref.id not in hot])
-            known = {**hot, **missing}
-            await self._hot.replace(scope, {ref.id: known[ref.id] for ref in refs if ref.id in known})
-        async for message in self._of(scope, head, refs, {**hot, **missing}, strict):
-            yield message
+    async def _newest(self, scope: Scope, head: Head, strict: bool) -> list[tuple[Message, ...]]:
+        """The windows of `head.newest`, oldest first; fills the hot buffer when it lacks one of them."""
+        ids = [ref.id for ref in head.newest]
+        if all(self._windows.decoded(id) is not None for id in ids):
+            return await self._said(scope, head, ids, {}, strict)
+        raws = await self._hot.read(scope)
+        missing = [id for id in ids if id not in raws]
+        if missing:
+            raws |= await self._windows.texts(scope, missing)
+            await self._hot.replace(scope, {id: raws[id] for id in ids if id in raws})
+        return await self._said(scope, head, ids, raws, strict)
 
-    async def _of(
-        self, scope: Scope, head: Head, refs: Sequence[WindowRef], raws: dict[str, str], strict: bool
-    ) -> AsyncGenerator[Message, None]:
-        """The messages of windows, newest first; decoded one window at a time."""
-        missing = [ref.id for ref in refs if ref.id not in raws]
-        raws = {**raws, **await self._windows.texts(scope, missing)}
-        for ref in reversed(refs):
-            if ref.id in raws:
-                for message in reversed(decode_messages(raws[ref.id], head.epoch)):
-                    yield message
+    async def _said(
+        self, scope: Scope, head: Head, ids: Sequence[str], raws: Mapping[str, str], strict: bool
+    ) -> list[tuple[Message, ...]]:
+        """What windows say, from this process, from `raws` or from Chroma."""
+        missing = [id for id in ids if id not in raws and self._windows.decoded(id) is None]
+        raws = {**raws, **await self._windows.texts(scope, missing)} if missing else raws
+        found: list[tuple[Message, ...]] = []
+        for id in ids:
+            messages = self._windows.decoded(id)
+            if messages is None and id in raws:
+                messages = self._windows.decode(id, raws[id], head.epoch)
+            if messages is not None:
+                found.append(messages)
             elif strict:
                 raise _Moved
             else:  # live in Redis, missing in Chroma: say so, and show the rest
-                _log.error("window_record_missing", window=ref.id)
+                _log.error("window_record_missing", window=id)
+        return found
+
+
+def _take(taken: list[Message], messages: Sequence[Message], tokens: int, before_seq: int | None) -> int:
+    """Adds messages from the last on to `taken` while they fit; the tokens left, negative when one did not fit."""
+    for message in reversed(messages):
+        if before_seq is not None and message.seq >= before_seq:
+            continue
+        if message.status is Status.PENDING or not message.text.strip():
+            continue
+        tokens -= estimate_tokens(message.text)
+        if tokens < 0:
+            break
+        taken.append(message)
+    return tokens
 
 
 async def _retried(attempt: Callable[[bool], Awaitable[T]]) -> T:

@@ -4,6 +4,7 @@ A record is first named in the garbage list, then written to Chroma, then made l
 out of the garbage. Whatever dies in between leaves a conversation without loss and a record that the sweeper deletes.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -13,6 +14,7 @@ import structlog
 
 from server.ids import Scope, new_id, parse_scope
 from server.memory.codec import encode_message
+from server.memory.decoded import DecodedWindows
 from server.memory.embedding import Vectors
 from server.memory.hot import HotBuffer
 from server.memory.keys import GARBAGE, Keys
@@ -43,18 +45,47 @@ class WindowStore:
         self._shared = shared
         self._log = log
         self._hot = hot
+        self._decoded = DecodedWindows(shared.options.index_cache_bytes // 8)
+        self._reading: dict[str, asyncio.Task[list[Record]]] = {}
 
     async def records(self, scope: Scope, ids: Sequence[str]) -> list[Record]:
-        """The records as stored. One that is not there was rewritten or deleted since its id was read."""
-        return await self._chroma.get(str(scope), ids) if ids else []
+        """The records as stored now. One that is not there was rewritten or deleted since its id was read."""
+        if not ids:
+            return []
+        reading = asyncio.create_task(self._chroma.get(str(scope), ids))
+        self._reading.update(dict.fromkeys(ids, reading))
+
+        def done(_: object) -> None:
+            for id in ids:
+                if self._reading.get(id) is reading:
+                    del self._reading[id]
+            if not reading.cancelled():
+                reading.exception()  # so that it counts as seen where nobody waits any more
+
+        reading.add_done_callback(done)
+        return await asyncio.shield(reading)
 
     async def load(self, scope: Scope, ids: Sequence[str]) -> dict[str, WindowRecord]:
         """The windows by id, as far as they are there."""
         return {record.id: record_to_window(record) for record in await self.records(scope, ids)}
 
     async def texts(self, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
-        """The windows' encoded messages by id, as far as they are there."""
-        return {record.id: record.document for record in await self.records(scope, ids)}
+        """The windows' encoded messages by id, as far as they are there. Shares reads that are under way: they cannot
+        be out of date, since a record's messages never change.
+        """
+        reads = {self._reading[id] for id in ids if id in self._reading}
+        found = await self.records(scope, [id for id in ids if id not in self._reading])
+        for read in reads:
+            found = [*found, *await asyncio.shield(read)]
+        return {record.id: record.document for record in found}
+
+    def decoded(self, id: str) -> tuple[Message, ...] | None:
+        """What a window says, if this process knows."""
+        return self._decoded.get(id)
+
+    def decode(self, id: str, raw: str, epoch: int) -> tuple[Message, ...]:
+        """What a window says, from its encoded messages."""
+        return self._decoded.add(id, raw, epoch)
 
     async def embed(self, messages: Sequence[Message], speakers: Speakers | None) -> Vectors:
         """[messages, dim]: what each turn means; zero for one without text."""
@@ -85,6 +116,7 @@ class WindowStore:
     async def delete(self, scope: Scope, ids: Sequence[str]) -> None:
         """Deletes dead records; they stay on the list of garbage until Chroma has confirmed it."""
         if ids:
+            self._decoded.drop(ids)
             await self._chroma.delete(str(scope), ids)
             await self._scripts.run("swept", (GARBAGE,), *(f"{scope}|{id}" for id in ids))
             self._metrics.garbage_deleted.inc(len(ids))
