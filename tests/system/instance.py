@@ -40,7 +40,7 @@ class Instance(Client):
 
     @property
     def log(self) -> str:
-        return _read(self.output)
+        return read(self.output)
 
     def valkey(self) -> int:
         """The pid of its Valkey."""
@@ -66,9 +66,7 @@ class Instance(Client):
 
 
 @asynccontextmanager
-async def start(
-    data: Path, base_url: str | None, *arguments: str, log_level: str = "warning", **settings: object
-) -> AsyncIterator[Instance]:
+async def start(data: Path, base_url: str | None, *arguments: str, **settings: object) -> AsyncIterator[Instance]:
     """A server that is ready; killed on the way out where it still runs.
 
     Args:
@@ -77,7 +75,7 @@ async def start(
         settings: in place of the ones for tests, by field name.
     """
     output = data.with_name(f"{data.name}-{time.monotonic_ns()}.log")
-    process = spawn(data, base_url, *arguments, output=output, log_level=log_level, **settings)
+    process = spawn(data, base_url, *arguments, output=output, **settings)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         try:
             port, token = await _announced(process, data, output)
@@ -103,19 +101,31 @@ def spawn(
         )
 
 
+async def vestige_run(*arguments: str, **settings: object) -> tuple[int, str, str]:
+    """`vestige …` to its end: exit code, stdout, stderr."""
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            vestige(*arguments), env=environment(**settings), capture_output=True, text=True, cwd=ROOT, timeout=60
+        )
+
+    done = await asyncio.to_thread(run)
+    return done.returncode, done.stdout, done.stderr
+
+
 def vestige(*arguments: str) -> list[str]:
     """The command line of `vestige …`."""
     return [sys.executable, "-m", "server.cli", *arguments]
 
 
-def environment(base_url: str | None = None, **settings: object) -> dict[str, str]:
+def environment(base_url: str | None = None, /, **settings: object) -> dict[str, str]:
     """Of a server under test: nothing from this shell, no meaning in the embedder, no limit on turns."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("VESTIGE_") and not name.endswith(("_API_KEY", "_URL", "LLM_MODEL"))
     }
-    given = {"embedder": "hash", "shards": 1, "write_facts": "false", "plans": PLANS} | settings
+    given = {"embedder": "hash", "shards": 1, "write_facts": "false", "plans": PLANS, "log_level": "warning"} | settings
     named = {f"VESTIGE_{name.upper()}": str(value) for name, value in given.items()}
     model = {} if base_url is None else {"LLM_BASE_URL": base_url, "LLM_MODEL": "fake-model"}
     return kept | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | named | model
@@ -132,10 +142,11 @@ async def _announced(process: subprocess.Popen[bytes], data: Path, output: Path)
         if told.get("pid") == process.pid:
             return int(told["url"].rpartition(":")[2]), told["token"]
         await asyncio.sleep(0.01)
-    raise AssertionError(f"the server did not start:\n{_read(output)}")
+    raise AssertionError(f"the server did not start:\n{read(output)}")
 
 
-def _read(output: Path) -> str:
+def read(output: Path) -> str:
+    """What a process has printed so far."""
     return output.read_text(encoding="utf-8", errors="replace")
 
 
