@@ -167,15 +167,15 @@ async def test_recalls_at_once_load_a_conversation_once(
 
 async def test_memory_for_indexes_is_bounded(make_memory: Callable[..., Memory]) -> None:
     registry = CollectorRegistry()
-    memory = make_memory(index_cache_bytes=200_000, registry=registry)
-    scopes = [Scope("home", f"user{number}", "mira") for number in range(12)]
+    memory = make_memory(index_cache_bytes=60_000, registry=registry)
+    scopes = [Scope("home", f"user{number}", "mira") for number in range(6)]
     for scope in scopes:
-        await talk(memory, scope, f"The cello of {scope.user} is blue.", *small_talk(40))
+        await talk(memory, scope, f"The cello of {scope.user} is blue.", *small_talk(24))
         await memory.upkeep(scope)
     for scope in (*scopes, *scopes):
         assert f"The cello of {scope.user} is blue." in texts(await find(memory, scope, "the cello is blue"))
     held = registry.get_sample_value("vestige_memory_index_bytes")
-    assert held is not None and 0 < held <= 200_000
+    assert held is not None and 0 < held <= 60_000
 
 
 async def test_a_record_that_is_gone_from_the_index_costs_its_own_turns_only(

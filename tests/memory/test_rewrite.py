@@ -94,7 +94,7 @@ async def test_many_edits_at_once_all_count(make_memory: Callable[..., Memory], 
     assert await lines(servers[0], scope) == [f"new {number}" for number in range(14)]
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", [0, 1, 4, 7, 11, 12, 13])
 async def test_deleting_takes_a_message_and_all_after_it(
     memory: Memory, scope: Scope, redis_pair: RedisPair, chroma: ChromaShards, number: int
 ) -> None:
