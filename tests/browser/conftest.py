@@ -1,7 +1,7 @@
 """One real server and one real Chromium for all tests here; each test brings people of its own."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -107,13 +107,16 @@ async def usual_window(browser: Browser) -> AsyncIterator[BrowserContext]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(server: Server, browser: Browser, usual_window: BrowserContext) -> AsyncIterator[Arrive]:
     """`await visit("Nora")`: a new person, signed in, in a browser window of their own; further arguments go to it.
+    `meets`: the fields of a character of theirs, whose conversation they come to.
 
     Fails the test afterwards if the browser complained of anything.
     """
     visitors: list[Visitor] = []
     async with AsyncExitStack() as stack:
 
-        async def visit(name: str, role: str = "member", **window: Any) -> Visitor:
+        async def visit(
+            name: str, role: str = "member", meets: Mapping[str, Any] | None = None, **window: Any
+        ) -> Visitor:
             if window or visitors:
                 context = await browser.new_context(**window)
                 stack.push_async_callback(context.close)
@@ -121,7 +124,7 @@ async def visit(server: Server, browser: Browser, usual_window: BrowserContext) 
                 context = usual_window
                 stack.push_async_callback(_leave, context)
             context.set_default_timeout(WAIT_MS)
-            visitor = await arrive(server, context, name, role)
+            visitor = await arrive(server, context, name, role, meets)
             visitors.append(visitor)
             return visitor
 
@@ -141,6 +144,4 @@ async def _leave(context: BrowserContext) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def nora(visit: Arrive) -> Visitor:
     """Nora, in a fresh conversation with Mira, who greets her in one of two ways."""
-    nora = await visit("Nora")
-    await nora.open(await nora.api.character(first_mes="Good *evening*.", alternate_greetings=["You again!"]))
-    return nora
+    return await visit("Nora", meets={"first_mes": "Good *evening*.", "alternate_greetings": ["You again!"]})

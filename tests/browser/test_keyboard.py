@@ -125,9 +125,8 @@ async def test_a_reply_is_read_out_once_and_whole(nora: Visitor, model: FakeOpen
 @pytest.mark.parametrize("screen", ["chat", "edit", "new", "admin", "sign-in"])
 async def test_everything_has_a_name_and_a_place(visit: Arrive, screen: str) -> None:
     """The tree a screen reader walks, as the browser computes it."""
-    anna = await visit("Anna", "admin")
-    character = await anna.api.character(first_mes="Hello.", alternate_greetings=["Hi."])
-    await anna.open(character)
+    anna = await visit("Anna", "admin", meets={"first_mes": "Hello.", "alternate_greetings": ["Hi."]})
+    character = anna.character
     await anna.talk("Good morning")
     where = {"chat": f"#/c/{character}", "edit": f"#/c/{character}/edit", "new": "#/new", "admin": "#/admin"}
     if screen == "sign-in":

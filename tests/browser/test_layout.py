@@ -100,8 +100,7 @@ async def every_screen(visitor: Visitor, model: FakeOpenAI):
     "window", [PHONE, {"viewport": {"width": 640, "height": 450}}], ids=["phone", "zoomed to 200 %"]
 )
 async def test_nothing_sticks_out_where_there_is_little_room(visit: Arrive, model: FakeOpenAI, window: dict) -> None:
-    nora = await visit("Nora", "admin", **window)
-    await nora.open(await nora.api.character(name="M" * 120, tags=["t" * 90]))
+    nora = await visit("Nora", "admin", meets={"name": "M" * 120, "tags": ["t" * 90]}, **window)
     async for screen in every_screen(nora, model):
         assert await nora.page.evaluate(NO_ROOM) == [False], screen
     await nora.page.goto(f"{nora.api.url}/#/")
@@ -109,16 +108,20 @@ async def test_nothing_sticks_out_where_there_is_little_room(visit: Arrive, mode
 
 
 async def test_what_is_touched_is_large_enough(visit: Arrive, model: FakeOpenAI) -> None:
-    nora = await visit("Nora", "admin", **PHONE)
-    await nora.open(await nora.api.character(first_mes="Hello.", alternate_greetings=["Hi."]))
+    nora = await visit("Nora", "admin", meets={"first_mes": "Hello.", "alternate_greetings": ["Hi."]}, **PHONE)
     async for screen in every_screen(nora, model):
         assert await nora.page.evaluate(SMALL) == [], screen
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_text_stands_out_from_its_ground(visit: Arrive, model: FakeOpenAI, scheme: str) -> None:
-    nora = await visit("Nora", "admin", color_scheme=scheme, viewport={"width": 1440, "height": 900})
-    await nora.open(await nora.api.character(first_mes="Hello.", tags=["calm"]))
+    nora = await visit(
+        "Nora",
+        "admin",
+        meets={"first_mes": "Hello.", "tags": ["calm"]},
+        color_scheme=scheme,
+        viewport={"width": 1440, "height": 900},
+    )
     async for screen in every_screen(nora, model):
         await _still(nora.page)
         assert await nora.page.evaluate(FAINT) == [], screen

@@ -1,9 +1,12 @@
 """The page's parser of server-sent events, fed in every way a network may cut them."""
 
-import pytest
-from playwright.async_api import expect
+from collections.abc import AsyncIterator
 
-from tests.browser.visitor import Visitor
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Page
+
+from tests.harness import Server
 
 PARSE = """async (pieces) => {
     const { EventParser } = await import(new URL('sse.js', document.querySelector('script[type=module]').src));
@@ -27,6 +30,15 @@ WHOLE = 'event: token\ndata: {"text": "né 🦊"}\n\n: ping\n\nevent: done\r\nda
 EVENTS = [["token", '{"text": "né 🦊"}'], ["done", "1\n2"]]
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(server: Server, usual_window: BrowserContext) -> AsyncIterator[Page]:
+    """The page as nobody in particular sees it: its modules are there to be asked."""
+    page = await usual_window.new_page()
+    await page.goto(server.url)
+    yield page
+    await page.close()
+
+
 @pytest.mark.parametrize(
     ("pieces", "events"),
     [
@@ -40,11 +52,10 @@ EVENTS = [["token", '{"text": "né 🦊"}'], ["done", "1\n2"]]
         (["id: 1\nretry: 5\nwhat: x\ndata:  two spaces\n\n"], [["message", " two spaces"]]),
     ],
 )
-async def test_events_are_found_however_the_text_is_cut(nora: Visitor, pieces: list[str], events: list) -> None:
-    assert await nora.page.evaluate(PARSE, pieces) == events
+async def test_events_are_found_however_the_text_is_cut(page: Page, pieces: list[str], events: list) -> None:
+    assert await page.evaluate(PARSE, pieces) == events
 
 
-async def test_a_character_may_be_cut_in_the_middle_of_its_bytes(nora: Visitor) -> None:
+async def test_a_character_may_be_cut_in_the_middle_of_its_bytes(page: Page) -> None:
     for size in (1, 2, 3, 7):
-        assert await nora.page.evaluate(READ, [WHOLE, size]) == EVENTS
-    await expect(nora.composer).to_be_visible()
+        assert await page.evaluate(READ, [WHOLE, size]) == EVENTS

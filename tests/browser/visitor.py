@@ -1,9 +1,10 @@
 """A person at a browser: signed in as themselves, with every complaint of the browser on record."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Response, expect
 
@@ -124,8 +125,17 @@ class Visitor:
 Arrive = Callable[..., Awaitable[Visitor]]
 
 
-async def arrive(server: Server, context: BrowserContext, name: str, role: str = "member") -> Visitor:
-    """A new person of that name, signed in by the link that an admin would give them."""
+async def arrive(
+    server: Server,
+    context: BrowserContext,
+    name: str,
+    role: str = "member",
+    meets: Mapping[str, Any] | None = None,
+) -> Visitor:
+    """A new person of that name, signed in by the link that an admin would give them.
+
+    `meets`: a character made for them alone, whose conversation they come to.
+    """
     api = await server.as_user(name)
     user = api.made["user"]
     if role != "member":
@@ -136,6 +146,11 @@ async def arrive(server: Server, context: BrowserContext, name: str, role: str =
     visitor = Visitor(await context.new_page(), api, name)
     await visitor.page.add_init_script(_NOTE_VIOLATIONS)
     visitor.watch()
-    await visitor.page.goto(answer["link"])
-    await expect(visitor.page.get_by_role("navigation", name="Characters")).to_be_attached()
+    if meets is None:
+        await visitor.page.goto(answer["link"])
+        await expect(visitor.page.get_by_role("navigation", name="Characters")).to_be_attached()
+    else:
+        character = await api.character(**meets)
+        await visitor.page.goto(f"{answer['link']}#/c/{character}")
+        await visitor.is_with(character)
     return visitor
