@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from server.errors import InvalidRequest
-from server.ids import message_id
+from server.errors import InvalidId, InvalidRequest
+from server.ids import check_slug, message_id
 from server.memory.messages import Alternative, Message, Role, Status
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "first_token_ms", "total_ms")
@@ -44,6 +44,15 @@ def storable(text: str, what: str) -> str:
 def mended(text: str) -> str:
     """`text` with broken characters replaced: a model's reply is kept rather than refused."""
     return text.encode("utf-8", "replace").decode()
+
+
+def is_slug(id: str) -> bool:
+    """Whether `id` may be an id at all, so that it can be looked up."""
+    try:
+        check_slug(id, "id")
+    except InvalidId:
+        return False
+    return True
 
 
 def alternative_to_data(alternative: Alternative) -> dict[str, Any]:

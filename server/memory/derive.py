@@ -11,7 +11,7 @@ from server.memory.records import WindowRecord, derived_metadata
 from server.memory.shared import Shared
 from server.memory.views import Derived
 from server.memory.windows import WindowStore
-from server.memory.writer import Unusable, Writer, opaque
+from server.memory.writer import Unusable, Writer, Written, opaque
 from server.stores.errors import store_errors
 
 _log = structlog.get_logger(__name__)
@@ -100,7 +100,8 @@ class Deriver:
         return {window.id: state(window) for window in windows}
 
     async def _derive(self, scope: Scope, head: Head, window: WindowRecord) -> None:
-        written = await self._writer.window(opaque(scope), window.messages, head.names)
+        said = any(message.text.strip() for message in window.messages)
+        written = await self._writer.window(opaque(scope), window.messages, head.names) if said else Written("", ())
         vectors = await self._windows.embed_facts(written.facts, head.names)
         keys = Keys.of(scope)
         with store_errors("memory"):

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from server.errors import Conflict, IdempotencyMismatch, NotFound
 from server.ids import Scope
-from server.memory.codec import compact, decode_message
+from server.memory.codec import compact, decode_message, mended
 from server.memory.keys import GARBAGE, SCOPES, Keys
 from server.memory.messages import Message
 from server.memory.shared import Shared
@@ -196,7 +196,7 @@ class ConversationLog:
             idempotency.key_hash if idempotency else "",
             idempotency.body_hash if idempotency else "",
             self._idempotency_seconds,
-            compact([speakers.user, speakers.assistant]) if speakers else "",
+            compact([mended(speakers.user), mended(speakers.assistant)]) if speakers else "",
             *messages,
         )
         match answer:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from server.errors import InvalidRequest, NotFound, TooLarge
 from server.ids import Scope, new_id, parse_message_id
-from server.memory.codec import compact
+from server.memory.codec import compact, is_slug
 from server.memory.keys import SCOPES, Keys
 from server.memory.shared import Shared
 from server.memory.turns import said
@@ -48,7 +48,7 @@ class Pins:
     async def remove(self, scope: Scope, id: str) -> None:
         """Raises `NotFound`."""
         with store_errors("memory"):
-            if not await self._client.hdel(Keys.of(scope).pins, id):
+            if not is_slug(id) or not await self._client.hdel(Keys.of(scope).pins, id):
                 raise NotFound(UNKNOWN, field="pin_id")
 
     async def remove_from(self, scope: Scope, message_ids: frozenset[str]) -> None:

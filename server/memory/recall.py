@@ -189,6 +189,8 @@ class Recaller:
         vectors = await self._windows.embed(wanted, entry.speakers)
         turns = [*closed[held:], *_indexed_turns(wanted, vectors, entry.speakers)]
         facts = [_window_facts(window) for window in told]
+        if turns and len(entry.index) and turns[0].seq <= int(entry.index.seq.rows[-1]):
+            return None  # what was read at two moments does not fit together
         return replace(
             entry,
             windows=head.windows,

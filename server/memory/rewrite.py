@@ -12,7 +12,7 @@ import structlog
 
 from server.errors import Conflict, NotFound, StoreUnavailable
 from server.ids import Scope, new_id, parse_message_id
-from server.memory.codec import decode_message, encode_message
+from server.memory.codec import decode_message, encode_message, is_slug
 from server.memory.hot import HotBuffer
 from server.memory.keys import GARBAGE, Keys
 from server.memory.log import ConversationLog, InTail, InWindow, WindowRef
@@ -154,7 +154,7 @@ class Rewriter:
             NotFound: no live window has this id.
         """
         for _ in range(_RACES):
-            window = (await self._windows.load(scope, [window_id])).get(window_id)
+            window = (await self._windows.load(scope, [window_id])).get(window_id) if is_slug(window_id) else None
             place = await self._log.locate(scope, window.epoch, window.messages[0].seq) if window else None
             if window is None or not isinstance(place, InWindow) or place.window.id != window_id:
                 break

@@ -264,8 +264,9 @@ async def test_a_person_can_write_the_facts(make_memory: Callable[..., Memory], 
     assert await newest(memory, scope) == changed
     await memory.upkeep(scope)
     assert (await newest(memory, scope)).facts == changed.facts
-    with pytest.raises(NotFound):
-        await memory.set_facts(scope, "win-00000000000000000000", ["x"])
+    for unknown in ("win-00000000000000000000", "", "../x", "\ud83d", "x" * 9_000):
+        with pytest.raises(NotFound):
+            await memory.set_facts(scope, unknown, ["x"])
     assert (await memory.set_facts(scope, changed.id, [])).facts == ()
 
 
@@ -318,3 +319,20 @@ def test_answers_are_read_however_they_are_wrapped(text: str) -> None:
 def test_answers_without_a_summary_are_not(text: str) -> None:
     with pytest.raises(Unusable):
         parse_window(text)
+
+
+async def test_a_window_in_which_nothing_was_said_is_not_asked_about(
+    make_memory: Callable[..., Memory], scope: Scope, clock: Clock
+) -> None:
+    scribe = Scribe()
+    memory = make_memory(model=scribe, window_messages=2)
+    for _ in range(2):
+        turn = await memory.begin_turn(scope, "Are you there?")
+        assert turn.user is not None
+        await memory.forget(scope, [turn.user.id])
+    await fill(memory, scope, 2)
+    clock.advance(hours=1)
+    await memory.upkeep(scope)
+    window = await newest(memory, scope)
+    assert [message.text for message in window.messages] == ["", ""]
+    assert scribe.asked == [] and window.summary is None and window.derived is Derived.DONE

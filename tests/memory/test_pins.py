@@ -28,7 +28,13 @@ async def test_pins_need_no_conversation_and_belong_to_one(memory: Memory, scope
     pin = await memory.pin(scope, text="Mine.")
     bob = Scope("home", "bob", "mira")
     assert await memory.pins(bob) == []
-    for call in (memory.unpin(bob, pin.id), memory.edit_pin(bob, pin.id, "Theirs."), memory.unpin(scope, "pin-0")):
+    for call in (
+        memory.unpin(bob, pin.id),
+        memory.edit_pin(bob, pin.id, "Theirs."),
+        memory.unpin(scope, "pin-0"),
+        memory.unpin(scope, "\ud83d"),
+        memory.edit_pin(scope, "\ud83d", "Odd."),
+    ):
         with pytest.raises(NotFound):
             await call
     assert await memory.pins(scope) == [pin]

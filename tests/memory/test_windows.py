@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from server.errors import StoreUnavailable
 from server.ids import Scope
@@ -275,3 +277,21 @@ async def test_settling_closes_windows_in_the_background_and_closing_waits_for_t
     memory.settle(scope)
     await memory.aclose()
     assert (await make_memory().windows(scope)).total == 2
+
+
+async def test_a_bug_in_the_background_is_counted_and_logged_without_a_word_of_text(
+    make_memory: Callable[..., Memory], scope: Scope, chroma: ChromaShards
+) -> None:
+    async def stumble() -> None:
+        raise ValueError("line 3 of ann is odd")
+
+    registry = CollectorRegistry()
+    memory = make_memory(chroma=Faulty(chroma, "add", stumble), registry=registry)
+    with capture_logs() as logs:
+        await fill(memory, scope, 10)
+        memory.settle(scope)
+        await memory.idle()
+    assert [entry["event"] for entry in logs] == ["upkeep_failed"]
+    assert logs[0]["error"] == "ValueError" and "of ann" not in str(logs)
+    assert registry.get_sample_value("vestige_memory_upkeep_failures_total") == 1
+    assert len(await lines(memory, scope)) == 10

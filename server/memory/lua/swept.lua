@@ -1,3 +1,4 @@
 -- Chroma has confirmed that these records are gone.
 -- KEYS garbage    ARGV member …
-return redis.call('ZREM', KEYS[1], unpack(ARGV))
+for _, member in ipairs(ARGV) do redis.call('ZREM', KEYS[1], member) end
+return #ARGV
