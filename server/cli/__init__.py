@@ -1,5 +1,6 @@
 """The `vestige` command."""
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -14,6 +15,8 @@ def main() -> None:
         sys.exit(f"vestige: the server needs Python 3.11 or newer; this is {version}. The node pack runs on 3.10 too.")
     from server.stores.scrub import restart_scrubbed
 
+    # read when numpy is imported: for products of our size its threads cost more, waiting, than they bring
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "serve" in sys.argv[1:]:
         restart_scrubbed()  # first of all: it begins this process again, and nothing is imported yet
     try:
