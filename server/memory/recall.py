@@ -40,6 +40,7 @@ _log = structlog.get_logger(__name__)
 _INLINE = 32  # windows decoded and indexed on the event loop; more go to a thread
 _BATCH = 256  # windows read from Chroma at once
 _ATTEMPTS = 3
+_IN_EVERY_PROMPT = 4  # messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ class Recaller:
         held, now = len(entry.tail), [(turn.seq, turn.text) for turn in (*closed, *tail)]
         if list(entry.tail) != now[:held]:
             return None
-        wanted = [message for message in tail if before_seq is None or message.seq < before_seq]
+        wanted = tail if before_seq is None else _behind(tail, before_seq)
         wanted = wanted[max(0, held - len(closed)) :]
         if not (added or told or wanted):
             return entry
@@ -276,6 +277,15 @@ def _tail(head: Head) -> list[Message]:
     """The messages of the tail that say something, up to the first that is still being written."""
     settled = takewhile(lambda message: message.status is not Status.PENDING, head.tail)
     return [message for message in settled if message.text.strip()]
+
+
+def _behind(tail: list[Message], before_seq: int) -> list[Message]:
+    """What of the tail a prompt that goes on at a place may lack: it has the newest messages word for word.
+
+    So a recall need not wait until the message of a moment ago is embedded.
+    """
+    before = [message for message in tail if message.seq < before_seq]
+    return before[: max(0, len(before) - _IN_EVERY_PROMPT)]
 
 
 def _indexed_turns(messages: Iterable[Message], vectors: Matrix, speakers: Speakers) -> Iterable[IndexedTurn]:

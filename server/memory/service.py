@@ -15,17 +15,17 @@ from server.memory.hot import HotBuffer
 from server.memory.log import ConversationLog
 from server.memory.messages import Alternative, Message, Role, Turn
 from server.memory.metrics import MemoryMetrics
+from server.memory.pages import WindowPages
 from server.memory.pins import Pins
 from server.memory.purge import Purger
 from server.memory.reading import Reader
 from server.memory.recall import Found, Recaller
-from server.memory.records import WindowRecord
 from server.memory.reindex import Reindexer
 from server.memory.rewrite import Rewriter
 from server.memory.scripts import Scripts
 from server.memory.shared import Shared
 from server.memory.summary import Summaries
-from server.memory.turns import FinishMode, Turns, said
+from server.memory.turns import FinishMode, Turns
 from server.memory.upkeep import Upkeep
 from server.memory.views import (
     DeletedCounts,
@@ -41,7 +41,7 @@ from server.memory.views import (
     WindowPage,
 )
 from server.memory.windows import WindowStore
-from server.memory.writer import FACT_CHARACTERS, MAX_FACTS, Writer, clean
+from server.memory.writer import Writer
 from server.routing.types import LanguageModel
 from server.stores.chroma import ChromaShards
 from server.stores.redis import RedisPair
@@ -81,10 +81,11 @@ class Memory:
         self._turns = Turns(log, self._rewriter, clock)
         self._recaller = Recaller(shared, log, windows)
         self._pins = Pins(shared)
-        self._deriver = Deriver(shared, log, windows, writer)
-        self._summaries = Summaries(shared, log, windows, self._deriver, writer)
+        deriver = Deriver(shared, log, windows, writer)
+        self._pages = WindowPages(log, windows, deriver, self._rewriter)
+        self._summaries = Summaries(shared, log, windows, deriver, writer)
         self._purge = Purger(shared)
-        self._upkeep = Upkeep(shared, windows, self._deriver, self._summaries, self._purge)
+        self._upkeep = Upkeep(shared, windows, deriver, self._summaries, self._purge)
         self._eraser = Eraser(shared, log, windows, hot, self._summaries)
         self._reindexer = Reindexer(shared, log, windows, self._eraser)
 
@@ -236,7 +237,8 @@ class Memory:
 
         Args:
             speakers: the names as the query may have them.
-            before_seq: only what was said before this place.
+            before_seq: only what was said before this place, for a prompt that goes on there: the last few messages
+                that no window holds yet are in every prompt, and left out. None for all that was said.
             asker: who "I" is in the query; None for someone outside the conversation.
             now: what "yesterday" counts from; this moment where it is None.
         """
@@ -266,25 +268,11 @@ class Memory:
 
     async def windows(self, scope: Scope, *, before: int | None = None, limit: int = 20) -> WindowPage:
         """Closed windows, newest first, of those with an index below `before`."""
-        head = await self._log.head(scope, tail=False)
-        if head is None:
-            return WindowPage((), False, 0)
-        stop = head.windows if before is None else max(0, min(before, head.windows))
-        start = max(0, stop - limit)
-        refs = await self._log.windows(scope, start, stop)
-        records = await self._windows.load(scope, [ref.id for ref in refs])
-        found = [(start + at, records[ref.id]) for at, ref in enumerate(refs) if ref.id in records]
-        return WindowPage(await self._shown(scope, found[::-1]), start > 0, head.windows)
+        return await self._pages.page(scope, before, limit)
 
     async def set_facts(self, scope: Scope, window_id: str, facts: Sequence[str]) -> Window:
         """A person's facts instead of the model's. Its id changes. Raises `NotFound`, `InvalidRequest`."""
-        if len(facts) > MAX_FACTS:
-            raise InvalidRequest(f"A window holds at most {MAX_FACTS} facts.", field="facts")
-        if any(len(fact) > FACT_CHARACTERS for fact in facts):
-            raise InvalidRequest(f"A fact has at most {FACT_CHARACTERS} characters.", field="facts")
-        checked = tuple(clean(said(fact, "facts")) for fact in facts)
-        index, window = await self._rewriter.set_facts(scope, window_id, checked)
-        return (await self._shown(scope, [(index, window)]))[0]
+        return await self._pages.set_facts(scope, window_id, facts)
 
     async def pins(self, scope: Scope) -> list[Pin]:
         """Oldest first."""
@@ -404,13 +392,6 @@ class Memory:
         counts = await self._eraser.clear(scope)
         self._recaller.drop(scope)
         return counts
-
-    async def _shown(self, scope: Scope, found: Sequence[tuple[int, WindowRecord]]) -> tuple[Window, ...]:
-        standing = await self._deriver.standing(scope, [window for _, window in found])
-        return tuple(
-            Window(window.id, index, window.messages, window.summary, window.facts, standing[window.id])
-            for index, window in found
-        )
 
     def _changed(self, scope: Scope) -> None:
         """Closed windows have changed: what is being derived from the old text is void."""
