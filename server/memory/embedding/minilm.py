@@ -34,6 +34,7 @@ class MiniLmEmbedder(ThreadedEmbedder):
 
     id = "all-MiniLM-L6-v2:fp32:mean256:1"
     dim = 384
+    symmetric = True
 
     def __init__(self, threads: int = 1, cache: int = 8_192) -> None:
         super().__init__(cache)

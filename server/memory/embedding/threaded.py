@@ -22,6 +22,8 @@ class ThreadedEmbedder(ABC):
 
     id: str
     dim: int
+    symmetric = False
+    """Whether a text is embedded alike as a query and as a passage: then what was asked need not be embedded again."""
 
     def __init__(self, cache: int = 8_192) -> None:
         self._cache = VectorCache(cache)
@@ -41,7 +43,7 @@ class ThreadedEmbedder(ABC):
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         texts = [_printable(text) for text in texts]
-        keys = [VectorCache.key(text, kind) for text in texts]
+        keys = [VectorCache.key(text, "passage" if self.symmetric else kind) for text in texts]
         found = {key: self._cache.get(key) for key in keys}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
         by_length = sorted(missing.items(), key=lambda item: len(item[1]))
