@@ -68,12 +68,14 @@ class ChromaShards:
         threads: ChromaThreads,
         collections: "Sequence[Collection]",
         purge: Callable[[], Awaitable[None]],
+        check_room: Callable[[], None],
         previous: "ChromaShards | None" = None,
         forget: Callable[[], None] | None = None,
     ) -> None:
         self._threads = threads
         self._collections = collections
         self._purge = purge
+        self._check_room = check_room
         self._forget = forget
         self._writing = asyncio.Lock()
         self.previous = previous
@@ -158,6 +160,7 @@ class ChromaShards:
         except TimeoutError:
             raise StoreUnavailable("The index is busy cleaning up: try again in a moment.", store="index") from None
         try:
+            self._check_room()
             await self._threads.run(work, _WRITE_SECONDS)
         finally:
             self._writing.release()
@@ -188,8 +191,10 @@ async def open_chroma(
                 raise StartupError(_mismatch(others[0].generation, wanted))
             previous = None
             if others:
-                previous = ChromaShards(threads, others[0].collections, opened.purge)
-            yield ChromaShards(threads, opened.collections, opened.purge, previous, opened.forget_others)
+                previous = ChromaShards(threads, others[0].collections, opened.purge, opened.check_room)
+            yield ChromaShards(
+                threads, opened.collections, opened.purge, opened.check_room, previous, opened.forget_others
+            )
         finally:
             await threads.run(opened.close, _WRITE_SECONDS)
     finally:

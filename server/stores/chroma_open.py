@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import json
 import resource
+import shutil
 import socket
 import sqlite3
 from base64 import b64encode
@@ -21,9 +22,10 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import structlog
 
-from server.errors import SettingsError, StartupError
+from server.errors import SettingsError, StartupError, StoreUnavailable
 from server.stores.chroma_tools import DATABASE, OpenMark, run_tool
 from server.stores.scrub import scrub_large_blocks
+from server.stores.valkey_disk import RESERVE
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -69,13 +71,17 @@ class Shards:
 
 @dataclass(frozen=True)
 class Opened:
-    """An open Chroma. `forget_others` deletes the `others`; `purge` is what `ChromaShards.purge` promises."""
+    """An open Chroma. `forget_others` deletes the `others`; `purge` is what `ChromaShards.purge` promises.
+
+    `check_room` raises `StoreUnavailable` where a write may not fit on the disk any more.
+    """
 
     collections: "Sequence[Collection]"
     others: Sequence[Shards]
     forget_others: Callable[[], None]
     purge: Callable[[], Awaitable[None]]
     close: Callable[[], None]
+    check_room: Callable[[], None]
 
 
 def embedded(folder: Path, wanted: Generation) -> Opened:
@@ -101,7 +107,12 @@ def embedded(folder: Path, wanted: Generation) -> Opened:
     async def purge() -> None:
         await run_tool("chroma_purge", folder, _PURGE_SECONDS)
 
-    return _open(client, wanted, purge, close)
+    def check_room() -> None:
+        # Chroma notices a full disk in the middle of a write, and then may lock its database until the process ends
+        if shutil.disk_usage(folder).free < RESERVE:
+            raise StoreUnavailable("The index store has no disk space left: free some, then try again.", store="index")
+
+    return _open(client, wanted, purge, close, check_room)
 
 
 def over_http(url: str, wanted: Generation) -> Opened:
@@ -144,21 +155,29 @@ def over_http(url: str, wanted: Generation) -> Opened:
         for session in sessions:
             session.close()
 
-    return _open(client, wanted, purge, close)
+    return _open(client, wanted, purge, close, lambda: None)
 
 
 def _open(
-    client: "Client", wanted: Generation, purge: Callable[[], Awaitable[None]], close: Callable[[], None]
+    client: "Client",
+    wanted: Generation,
+    purge: Callable[[], Awaitable[None]],
+    close: Callable[[], None],
+    check_room: Callable[[], None],
 ) -> Opened:
     try:
-        return _find(client, wanted, purge, close)
+        return _find(client, wanted, purge, close, check_room)
     except BaseException:
         close()
         raise
 
 
 def _find(
-    client: "Client", wanted: Generation, purge: Callable[[], Awaitable[None]], close: Callable[[], None]
+    client: "Client",
+    wanted: Generation,
+    purge: Callable[[], Awaitable[None]],
+    close: Callable[[], None],
+    check_room: Callable[[], None],
 ) -> Opened:
     collections = [_shard(client, wanted, number) for number in range(wanted.shards)]
     ours = {collection.name for collection in collections}
@@ -185,7 +204,7 @@ def _find(
         )
         for generation, shards in found.items()
     ]
-    return Opened(collections, others, forget_others, purge, close)
+    return Opened(collections, others, forget_others, purge, close, check_room)
 
 
 def _shard(client: "Client", generation: Generation, number: int) -> "Collection":

@@ -1,6 +1,7 @@
 """Records in shards: what goes in comes out, in order, however many."""
 
 import asyncio
+import shutil
 import threading
 
 import numpy as np
@@ -11,6 +12,7 @@ from server.errors import StoreUnavailable
 from server.stores import chroma as chroma_module
 from server.stores.chroma import Record, open_chroma
 from server.stores.chroma_thread import ChromaThreads
+from server.stores.valkey_disk import RESERVE
 from tests.stores.records import DIM, KEY, record
 
 
@@ -161,3 +163,20 @@ async def test_a_call_that_hangs_is_given_up_and_others_go_on(threads):
         await threads.run(hang.wait, 0.05)
     assert await threads.run(lambda: "fine", 5) == "fine"
     hang.set()
+
+
+async def test_a_write_for_which_the_disk_may_lack_room_is_not_begun(chroma, monkeypatch):
+    await chroma.add(KEY, [record("a")])
+    used = shutil.disk_usage("/")
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: used._replace(free=RESERVE - 1))
+        for write in (
+            chroma.add(KEY, [record("b")]),
+            chroma.delete(KEY, ["a"]),
+            chroma.update_metadata(KEY, "a", {"n": 1}),
+        ):
+            with pytest.raises(StoreUnavailable, match="no disk space left"):
+                await write
+        assert [one.id for one in await chroma.get(KEY, ["a", "b"])] == ["a"]
+    await chroma.add(KEY, [record("b")])
+    assert [one.id for one in await chroma.get(KEY, ["a", "b"])] == ["a", "b"]
