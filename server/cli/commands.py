@@ -3,14 +3,13 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from server import __version__
 from server.cli import people
 from server.cli.logs import configure_logging
 from server.cli.options import ConfigFile, Data, Place, load_for
 from server.cli.reference import settings_reference
+from server.cli.tables import show
 
 app = typer.Typer(
     name="vestige",
@@ -60,11 +59,8 @@ def config(
     if reference:
         print(settings_reference(), end="")
         return
-    table = Table("setting", "value", "from", box=None, header_style="bold")
-    for name, value, source in load_for(context, config, data).rows():
-        table.add_row(name, value, source, style="dim" if source == "default" else "")
-    console = Console(soft_wrap=True)
-    console.print(table)
+    rows = load_for(context, config, data).rows()
+    show(("setting", "value", "from"), ((row, row[-1] == "default") for row in rows))
 
 
 @app.command()

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from server.accounts.principal import OWNER, SCOPES
 from server.cli.admin import AdminApi, admin_api, running_api
 from server.cli.options import ConfigFile, Data, load_for
 from server.cli.running import find
+from server.cli.tables import show
 from server.errors import NotFound, StartupError
 from server.settings import Settings
 
@@ -35,10 +34,7 @@ async def _call(settings: Settings, use: Callable[[AdminApi], Awaitable[T]]) -> 
 
 
 def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
-    table = Table(*columns.values(), box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*(_cell(row[name]) for name in columns))
-    Console(soft_wrap=True).print(table)
+    show(list(columns.values()), (([_cell(row[name]) for name in columns], False) for row in rows))
 
 
 def _cell(value: object) -> str:
