@@ -22,6 +22,7 @@ from server.api.auth import drop_cookie
 from server.api.hosts import check_host, check_origin
 from server.api.keys import METRICS, PRINCIPAL, REQUEST_ID, SETTINGS, STALE_COOKIE, STARTED
 from server.api.respond import error_json, json_response
+from server.api.wire import LINE_BYTES, WireLog
 from server.errors import RateLimited, StoreUnavailable, Unauthenticated, UnsupportedMedia, VestigeError
 
 __all__ = ["install", "server_options"]
@@ -71,8 +72,9 @@ def server_options() -> dict[str, Any]:
     """
     return {
         "access_log": None,
+        "logger": WireLog(),
         "auto_decompress": False,
-        "max_line_size": 8_190,
+        "max_line_size": LINE_BYTES,
         "max_field_size": 8_190,
         "max_headers": 64,
         "lingering_time": 2.0,
