@@ -1,6 +1,7 @@
 """The composition root: every service of the server, and its lifetime, on one screen."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from server.web.routes import routes as page_routes
 __all__ = ["CHAT", "FOLDER", "MEMORY", "REDIS", "Overrides", "build_app"]
 
 SWEEP_SECONDS = 300.0
+EMBEDDER_THREADS = min(2, os.cpu_count() or 1)
+"""A query is on the path of every turn, and two threads take two thirds of the time of one."""
 
 FOLDER: web.AppKey[DataFolder] = web.AppKey("folder", DataFolder)
 REDIS: web.AppKey[RedisPair] = web.AppKey("redis", RedisPair)
@@ -84,7 +87,7 @@ async def _services(
     app: web.Application, settings: Settings, owner_token: str, overrides: Overrides
 ) -> AsyncIterator[None]:
     folder, metrics, clock = app[FOLDER], app[METRICS], overrides.clock
-    embedder = overrides.embedder or make_embedder(settings.embedder, threads=1)
+    embedder = overrides.embedder or make_embedder(settings.embedder, threads=EMBEDDER_THREADS)
     with folder.open():
         async with together(
             open_redis(settings, folder),
@@ -96,13 +99,7 @@ async def _services(
                 redis,
                 chroma,
                 embedder,
-                options=MemoryOptions(
-                    window_messages=settings.window_messages,
-                    hot_messages=settings.hot_messages,
-                    hot_seconds=settings.hot_seconds,
-                    index_cache_bytes=settings.index_cache_mb * 2**20,
-                    write_facts=settings.write_facts,
-                ),
+                options=MemoryOptions.of(settings),
                 model=model,
                 registry=metrics.registry,
                 clock=clock,

@@ -10,6 +10,7 @@ from server.chat.budget import Budget
 from server.chat.party import Party
 from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
 from server.memory.messages import Role
+from server.memory.recall import Question
 from server.memory.service import Memory
 from server.routing.types import LanguageModel
 from server.settings import Settings
@@ -41,11 +42,19 @@ class Context:
         room = message_room(party.sheet, party.fence, self._settings.operator_policy, self.budget(party.who.tier))
         check_message(party.fence.safe(text), room)
 
-    async def prompt(self, party: Party, *, message: str | None, query: str, before_seq: int | None = None) -> Prompt:
+    async def prompt(
+        self,
+        party: Party,
+        *,
+        message: str | None,
+        query: str,
+        question: Question | None = None,
+        before_seq: int | None = None,
+    ) -> Prompt:
         """The prompt that answers `message`, or goes on with the newest reply where that is None.
 
         Args:
-            query: what memory is searched for.
+            query: what memory is searched for; `question`: the same, where it is being embedded already.
             before_seq: the conversation counts up to this place, exclusive; None for all of it.
 
         Raises:
@@ -55,17 +64,13 @@ class Context:
         scope, memory = party.scope, self._memory
         budget = self.budget(party.who.tier)
         now = self._clock()
+        if question is None:
+            asker = Role.ASSISTANT if message is None else Role.USER
+            question = memory.ask(query, speakers=party.speakers, asker=asker)
         recent, summary, found, pins = await asyncio.gather(
             memory.recent(scope, max_tokens=budget.prompt, before_seq=before_seq),
             memory.summary(scope),
-            memory.search(
-                scope,
-                query,
-                speakers=party.speakers,
-                before_seq=before_seq,
-                asker=Role.ASSISTANT if message is None else Role.USER,
-                now=now,
-            ),
+            memory.search(scope, question, before_seq=before_seq, now=now),
             memory.pins(scope),
         )
         said = [one.text for one in recent[-LORE_MESSAGES:]] + ([message] if message else [])

@@ -19,6 +19,7 @@ from server.chat.party import Party
 from server.chat.prompt import Prompt
 from server.errors import Conflict, ModelRefused, StoreUnavailable, VestigeError
 from server.memory.messages import Alternative, Message, Status
+from server.memory.recall import Question
 from server.memory.service import Memory
 from server.memory.tokens import estimate_tokens
 from server.metrics import Metrics
@@ -53,6 +54,7 @@ class Job:
     before_seq: int
     user_id: str | None
     before: str = ""
+    question: Question | None = None
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class Generator:
     async def _speak(self, job: Job, draft: _Draft) -> None:
         party = job.party
         draft.prompt = prompt = await self._context.prompt(
-            party, message=job.message, query=job.query, before_seq=job.before_seq
+            party, message=job.message, query=job.query, question=job.question, before_seq=job.before_seq
         )
         request = ModelRequest(
             messages=prompt.messages(),

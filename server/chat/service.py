@@ -19,6 +19,7 @@ from server.chat.prompt import Prompt
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ids import Scope, parse_message_id
 from server.memory.messages import Alternative, Message, Role, Status, Turn
+from server.memory.recall import Question
 from server.memory.service import Memory
 from server.memory.views import DeletedCounts, Idempotency, Page
 from server.metrics import Metrics
@@ -89,12 +90,18 @@ class ChatService:
         party = await self._party(who, mode)
         self._context.check(party, text)
         claim = None if key is None else Idempotency(_hash(key), _hash([who.scope.character, text, mode]))
-        async with self._beginning.turn(who.scope):
-            self._flight.refuse_when_closing()
-            turn = await self._memory.begin_turn(
-                who.scope, text, idempotency=claim, greeting=party.greeting(), speakers=party.speakers
-            )
-            return self._answer(party, turn)
+        question = self._memory.ask(text, speakers=party.speakers)
+        try:
+            async with self._beginning.turn(who.scope):
+                self._flight.refuse_when_closing()
+                turn = await self._memory.begin_turn(
+                    who.scope, text, idempotency=claim, greeting=party.greeting(), speakers=party.speakers
+                )
+                return self._answer(party, turn, question)
+        except BaseException:
+            if question is not None:
+                question.drop()
+            raise
 
     async def regenerate(self, who: Who, message_id: str | None = None, *, mode: str | None = None) -> Follower:
         """Has a reply made again as a new alternative, which becomes the chosen one; the last reply by default.
@@ -311,7 +318,7 @@ class ChatService:
             await live.ended()
         return await self._memory.message(scope, found.id)
 
-    def _answer(self, party: Party, turn: Turn) -> Follower:
+    def _answer(self, party: Party, turn: Turn, question: Question | None = None) -> Follower:
         """Follows the reply to an accepted message: the one being made, the stored one, or a new one."""
         reply, user = turn.reply, turn.user
         assert user is not None  # noqa: S101 - a turn that was begun by a message has it
@@ -330,6 +337,7 @@ class ChatService:
             query=user.text,
             before_seq=user.seq,
             user_id=user.id,
+            question=question,
         )
         return self._flight.start(job, accepted)
 

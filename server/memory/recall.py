@@ -62,6 +62,18 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A query that is being embedded already. For one search; `drop` it where none comes of it."""
+
+    query: Query
+    speakers: Speakers
+    embedding: "asyncio.Future[Vectors]"
+
+    def drop(self) -> None:
+        self.embedding.cancel()
+
+
+@dataclass(frozen=True, slots=True)
 class _Hit:
     """A query and the index it is asked of. `vectors` [texts of the query, dim]."""
 
@@ -111,37 +123,35 @@ class Recaller:
         self._bytes = 0
         self._locks: WeakValueDictionary[Scope, asyncio.Lock] = WeakValueDictionary()
 
+    def ask(self, text: str, speakers: Speakers, asker: Role | None) -> Question | None:
+        """Begins to embed a query; None where there is nothing to ask."""
+        if not text.strip():
+            return None
+        speakers = _told_apart(speakers)
+        query = parse_query(
+            text, (speakers.user, speakers.assistant), None if asker is None else int(asker is not Role.USER)
+        )
+        return Question(query, speakers, asyncio.ensure_future(self._embedder.embed(query.texts, "query")))
+
     async def search(
-        self,
-        scope: Scope,
-        text: str,
-        speakers: Speakers,
-        *,
-        before_seq: int | None,
-        asker: Role | None,
-        now: datetime | None,
+        self, scope: Scope, question: Question | None, *, before_seq: int | None, now: datetime | None
     ) -> Found:
         """Everything that is read and embedded for a query; which turns come of it, and how many, is `Found.within`.
 
         Raises:
             StoreUnavailable: the conversation cannot be read.
         """
-        if not text.strip():
+        if question is None:
             return Found()
         with self._metrics.recall_seconds.time():
-            speakers = _told_apart(speakers)
-            query = parse_query(
-                text, (speakers.user, speakers.assistant), None if asker is None else int(asker is not Role.USER)
-            )
-            embedding = asyncio.ensure_future(self._embedder.embed(query.texts, "query"))
             try:
-                head, index = await self._indexed(scope, speakers, before_seq)
-                vectors = await embedding
+                head, index = await self._indexed(scope, question.speakers, before_seq)
+                vectors = await question.embedding
             finally:
-                embedding.cancel()
+                question.drop()
             if head is None or not len(index):
                 return Found()
-            return Found(_Hit(head.epoch, index, query, vectors, speakers, now), before_seq)
+            return Found(_Hit(head.epoch, index, question.query, vectors, question.speakers, now), before_seq)
 
     def drop(self, scope: Scope) -> None:
         """Forgets the index of a conversation."""

@@ -19,7 +19,7 @@ from server.memory.pages import WindowPages
 from server.memory.pins import Pins
 from server.memory.purge import Purger
 from server.memory.reading import Reader
-from server.memory.recall import Found, Recaller
+from server.memory.recall import Found, Question, Recaller
 from server.memory.reindex import Reindexer
 from server.memory.rewrite import Rewriter
 from server.memory.scripts import Scripts
@@ -218,33 +218,32 @@ class Memory:
     ) -> Recall:
         """The turns that answer `query` best and cost at most `budget_tokens`, as dated spans in order.
 
-        Args: as `search` has them.
+        Args: as `ask` and `search` have them.
         """
-        found = await self.search(scope, query, speakers=speakers, before_seq=before_seq, asker=asker, now=now)
+        question = self.ask(query, speakers=speakers, asker=asker)
+        found = await self.search(scope, question, before_seq=before_seq, now=now)
         return found.within(budget_tokens)
 
+    def ask(self, query: str, *, speakers: Speakers, asker: Role | None = Role.USER) -> Question | None:
+        """Begins a search before it is known where: the query is embedded while the message is being stored.
+
+        Args:
+            speakers: the names as the query may have them.
+            asker: who "I" is in the query; None for someone outside the conversation.
+        """
+        return self._recaller.ask(query, speakers, asker)
+
     async def search(
-        self,
-        scope: Scope,
-        query: str,
-        *,
-        speakers: Speakers,
-        before_seq: int | None = None,
-        asker: Role | None = Role.USER,
-        now: datetime | None = None,
+        self, scope: Scope, question: Question | None, *, before_seq: int | None = None, now: datetime | None = None
     ) -> Found:
         """`recall` for who does not know yet how much room there is: does all reads; `Found.within` brings the turns.
 
         Args:
-            speakers: the names as the query may have them.
             before_seq: only what was said before this place, for a prompt that goes on there: the last few messages
                 that no window holds yet are in every prompt, and left out. None for all that was said.
-            asker: who "I" is in the query; None for someone outside the conversation.
             now: what "yesterday" counts from; this moment where it is None.
         """
-        return await self._recaller.search(
-            scope, query, speakers, before_seq=before_seq, asker=asker, now=now or self._clock()
-        )
+        return await self._recaller.search(scope, question, before_seq=before_seq, now=now or self._clock())
 
     async def summary(self, scope: Scope) -> Summary | None:
         """The rolling summary, or None while there is none."""

@@ -51,7 +51,9 @@ class MiniLmEmbedder(ThreadedEmbedder):
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn a core
+        # a second thread only helps if it spins between operators; once a run ends it must not burn a core
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
             str(folder / "onnx" / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
