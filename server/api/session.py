@@ -108,9 +108,7 @@ async def _me(request: web.Request, who: Principal) -> Me:
 
 
 def _model(info: ModelInfo) -> Model:
-    return Model(
-        name=info.name, provider=info.provider, bundled=info.bundled, banner=info.banner
-    )
+    return Model(name=info.name, provider=info.provider, bundled=info.bundled, banner=info.banner)
 
 
 def routes() -> list[Route]:

@@ -12,7 +12,6 @@ LONG_WORD = 40  # characters
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-_LONG = re.compile(rf"\S{{{LONG_WORD + 1},}}")
 
 
 def estimate_tokens(text: str) -> int:
@@ -31,7 +30,8 @@ def weigh(text: str) -> float:
         unspaced = len(_UNSPACED.findall(text))
         if unspaced:
             text = _UNSPACED.sub(" ", text)
-    weight = TOKENS_PER_WORD * len(text.split())
-    if len(text) > LONG_WORD:
-        weight += sum(len(word) / LETTERS_PER_TOKEN_LONG - TOKENS_PER_WORD for word in _LONG.findall(text))
+    words = text.split()
+    weight = TOKENS_PER_WORD * len(words)
+    if len(text) > LONG_WORD and max(map(len, words), default=0) > LONG_WORD:
+        weight += sum(len(word) / LETTERS_PER_TOKEN_LONG - TOKENS_PER_WORD for word in words if len(word) > LONG_WORD)
     return weight + TOKENS_PER_LETTER_UNSPACED * unspaced
