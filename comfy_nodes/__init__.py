@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["comfy_entrypoint"]
 
+
 async def comfy_entrypoint() -> ComfyExtension:
     """The extension ComfyUI registers: every node of the pack."""
     from .extension import VestigeExtension
