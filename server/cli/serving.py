@@ -9,12 +9,12 @@ import sys
 
 import structlog
 from aiohttp import web
-from server.app import CHAT, FOLDER, build_app
 
 from server.accounts.tokens import sign_in_token
 from server.api.keys import ACCOUNTS
 from server.api.middlewares import server_options
 from server.api.routes import only_loopback
+from server.app import CHAT, FOLDER, build_app
 from server.cli.logs import configure_logging
 from server.cli.running import Running, announced
 from server.errors import SettingsError, StartupError
