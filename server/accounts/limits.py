@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from server.errors import RateLimited
 
 WRONG_PER_MINUTE = 30
+_PREFIX = "vestige:accounts:limit"
 
 
 class Limits:
@@ -22,9 +23,10 @@ class Limits:
         storage = RedisStorage(
             "async+redis://",
             implementation="redispy",
-            key_prefix="vestige:accounts:limit",
+            key_prefix=_PREFIX,
             connection_pool=state.connection_pool,  # type: ignore[arg-type]
         )
+        self._state = state
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
     async def turn(self, tenant: str, user: str, per_minute: int) -> None:
@@ -38,6 +40,11 @@ class Limits:
             raise RateLimited(
                 f"That is more than {per_minute} messages in a minute: try again in {seconds} s.", retry_after=seconds
             )
+
+    async def forget(self, tenant: str, user: str) -> None:
+        """Takes a user out of what is counted. Both names are slugs, so nothing in them is a pattern."""
+        async for name in self._state.scan_iter(match=f"{_PREFIX}*/turn/{tenant}/{user}/*", count=1_000):
+            await self._state.delete(name)
 
     async def wrong_credential(self, remote: str) -> None:
         """Counts one wrong credential from an address. A good one is never turned away for it.

@@ -18,6 +18,7 @@ from server.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthe
 from server.ids import check_slug
 from server.settings import Settings
 from server.stores.errors import store_errors
+from server.stores.redis import purge_redis
 
 _log = structlog.get_logger(__name__)
 
@@ -184,7 +185,8 @@ class Accounts:
     async def delete_user(self, tenant: str, id: str) -> bool:
         """Removes the account and its credentials; False where there was no record.
 
-        What the user said and made is not here; who removes that calls `lock_out` first and this last.
+        What the user said and made is not here; who removes that calls `lock_out` first and this last. The store's
+        file on disk forgets the account too.
 
         Raises:
             Conflict: the owner cannot be removed.
@@ -193,10 +195,12 @@ class Accounts:
         with store_errors(_STORE):
             removed = await self._users.remove(tenant, id)
             await self._state.delete(key("active", f"{tenant}/{id}"))
+            await self._limits.forget(tenant, id)
         if removed:
             # once more: a sign-in between the two would have left its session behind (it opens nothing)
             await self.lock_out(tenant, id)
             _log.info("user_removed", tenant=tenant, user=id)
+        await purge_redis(self._state)  # the name of the person, and those of their keys
         return removed
 
     # API keys

@@ -81,6 +81,8 @@ class Eraser:
         now = await self._log.head(scope, tail=False)
         stray = [record.id for record in records if now is None or record.metadata["epoch"] != now.epoch]
         await self._windows.delete(scope, stray)
+        if now is None:
+            await self._windows.forget_garbage(scope)
 
     async def _delete(self, scope: Scope, cleared: Cleared) -> None:
         await self._hot.drop(scope)

@@ -25,6 +25,7 @@ from server.memory.records import WindowRecord, record_to_window, window_to_reco
 from server.memory.shared import Shared
 from server.memory.views import Speakers
 from server.stores.chroma import Record
+from server.stores.errors import store_errors
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class WindowStore:
         self._shared = shared
         self._log = log
         self._hot = hot
+        self._client = shared.state
         self._decoded = DecodedWindows(shared.options.index_cache_bytes // 8)
         self._reading: dict[str, asyncio.Task[list[Record]]] = {}
 
@@ -120,6 +122,13 @@ class WindowStore:
             await self._chroma.delete(str(scope), ids)
             await self._scripts.run("swept", (GARBAGE,), *(f"{scope}|{id}" for id in ids))
             self._metrics.garbage_deleted.inc(len(ids))
+
+    async def forget_garbage(self, scope: Scope) -> None:
+        """Takes a conversation that is gone off the list of garbage: what was registered and never written."""
+        with store_errors("memory"):
+            members = [member async for member, _ in self._client.zscan_iter(GARBAGE, match=f"{scope}|*")]
+            if members:
+                await self._client.zrem(GARBAGE, *members)
 
     async def close_due(self, scope: Scope) -> int:
         """Closes windows from the head of the tail while enough settled messages wait there; how many it closed.

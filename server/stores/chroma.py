@@ -161,9 +161,11 @@ class ChromaShards:
             raise StoreUnavailable("The index is busy cleaning up: try again in a moment.", store="index") from None
         try:
             self._check_room()
-            await self._threads.run(work, _WRITE_SECONDS)
-        finally:
+        except BaseException:
             self._writing.release()
+            raise
+        # a write that was given up is still under way: the next one, which may delete what it writes, waits for it
+        await self._threads.run(work, _WRITE_SECONDS, ended=self._writing.release)
 
 
 @asynccontextmanager

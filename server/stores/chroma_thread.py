@@ -24,15 +24,18 @@ class ChromaThreads:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="chroma")
 
-    async def run(self, work: Callable[[], T], seconds: float) -> T:
-        """`work()`.
+    async def run(self, work: Callable[[], T], seconds: float, *, ended: Callable[[], object] | None = None) -> T:
+        """`work()`. `ended` is called once it is over, which may be later than this returns or is cancelled.
 
         Raises:
             StoreUnavailable: Chroma failed or took longer than `seconds`.
         """
+        working = asyncio.get_running_loop().run_in_executor(self._pool, _typed, work)
+        if ended is not None:
+            working.add_done_callback(lambda done: (done.cancelled() or done.exception(), ended()))
         try:
             async with asyncio.timeout(seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, _typed, work)
+                return await (working if ended is None else asyncio.shield(working))
         except TimeoutError as error:
             raise StoreUnavailable("The index did not answer in time: try again.", store="index") from error
 

@@ -180,3 +180,25 @@ async def test_a_write_for_which_the_disk_may_lack_room_is_not_begun(chroma, mon
         assert [one.id for one in await chroma.get(KEY, ["a", "b"])] == ["a"]
     await chroma.add(KEY, [record("b")])
     assert [one.id for one in await chroma.get(KEY, ["a", "b"])] == ["a", "b"]
+
+
+async def test_a_write_that_was_given_up_is_over_before_the_next_one_begins(chroma):
+    """Else a deletion could overtake the writing of what it deletes."""
+    begun, go, order = threading.Event(), threading.Event(), []
+
+    def slow() -> None:
+        begun.set()
+        go.wait(10)
+        order.append("first")
+
+    first = asyncio.create_task(chroma._write(slow))
+    await asyncio.to_thread(begun.wait)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(chroma._write(lambda: order.append("second")))
+    await asyncio.sleep(0.05)
+    assert order == []
+    go.set()
+    await second
+    assert order == ["first", "second"]

@@ -1,5 +1,6 @@
 """What a client was promised, turn by turn, and whether a server keeps it."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -123,6 +124,16 @@ async def windows(client: Client, character: str) -> list[Json]:
             assert [one["index"] for one in found] == list(range(page["total"]))
             return found
         before = f"&before={found[0]['index']}"
+
+
+async def closed(client: Client, character: str, count: int = 1) -> list[Json]:
+    """All closed windows, once there are so many: they close after a turn has been answered."""
+    async with asyncio.timeout(60):
+        while True:
+            found = await windows(client, character)
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.05)
 
 
 async def check_windows(client: Client, character: str, messages: list[Json]) -> None:
