@@ -60,13 +60,16 @@ class Turns:
 
     async def begin_reply(self, scope: Scope) -> Turn:
         """A place for a reply to the last message, which must be a person's."""
-        head = await self._log.head(scope)
-        if head is None or not head.tail or head.tail[-1].role is not Role.USER:
+        head = await self._log.head(scope, newest=1)
+        last = head.tail[-1] if head and head.tail else None
+        if head and not head.tail and head.newest:  # all that came after a closed window was deleted
+            last = await self._rewriter.read(scope, head.epoch, head.newest[-1].last)
+        if head is None or last is None or last.role is not Role.USER:
             raise Conflict("The last message is not yours, so there is nothing to reply to.")
         now = self._clock()
         reply = _pending(now, now)
         appended = await self._log.append(scope, [encode_message(reply)], now=now, at=now, expect=head)
-        return Turn(appended.epoch, head.tail[-1], _placed(reply, appended.epoch, appended.seq))
+        return Turn(appended.epoch, last, _placed(reply, appended.epoch, appended.seq))
 
     async def greet(self, scope: Scope, greeting: Greeting, *, speakers: Speakers | None) -> Message:
         now = self._clock()

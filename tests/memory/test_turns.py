@@ -266,6 +266,19 @@ async def test_a_message_without_a_reply_can_be_given_one(memory: Memory, scope:
         await memory.begin_reply(scope)
 
 
+async def test_a_message_that_ends_a_closed_window_can_be_answered(memory: Memory, scope: Scope) -> None:
+    """What came after it, in the window and behind it, was taken out."""
+    said = [await memory.append(scope, (Role.USER, Role.ASSISTANT)[at % 2], f"n{at}") for at in range(6)]
+    await memory.upkeep(scope)
+    assert (await memory.windows(scope)).total == 1
+    await memory.forget(scope, [message.id for message in said[3:]])
+    place = await memory.begin_reply(scope)
+    assert place.user == said[2]
+    assert await texts(memory, scope) == ["n0", "n1", "n2", ""]
+    with pytest.raises(Conflict):
+        await memory.begin_reply(scope)
+
+
 async def test_editing_changes_what_counts_as_said(memory: Memory, scope: Scope) -> None:
     turn = await memory.begin_turn(scope, "Hi")
     assert turn.user is not None
