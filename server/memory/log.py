@@ -254,6 +254,12 @@ class ConversationLog:
         keys = Keys.of(scope)
         return await self._scripts.run("drop", (keys.meta, keys.tail), epoch, *seqs) if seqs else 0
 
+    async def drop_from(self, scope: Scope, epoch: int, seq: int) -> int | None:
+        """Takes a message of the tail and all after it out, in one step; how many, or None where it is elsewhere."""
+        keys = Keys.of(scope)
+        count: int = await self._scripts.run("drop_from", (keys.meta, keys.tail), epoch, seq)
+        return None if count < 0 else count
+
     async def forget_keys(self, scope: Scope, epoch: int, seqs: Sequence[int]) -> None:
         """Takes the hashes of what these turns asked out of the idempotency records."""
         await self._scripts.run("forget_keys", (Keys.of(scope).idem,), epoch, *seqs)

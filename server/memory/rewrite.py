@@ -93,9 +93,9 @@ class Rewriter:
         for _ in range(_RACES):
             match await self._log.locate(scope, epoch, seq):
                 case InTail():
-                    head = await self._log.head(scope)
-                    if head is not None and head.epoch == epoch and seq in head.raw:
-                        return await self._log.drop(scope, epoch, [each for each in head.raw if each >= seq])
+                    dropped = await self._log.drop_from(scope, epoch, seq)
+                    if dropped is not None:  # else it has just been moved into a window
+                        return dropped
                 case InWindow() as place:
                     window = (await self._windows.load(scope, [place.window.id])).get(place.window.id)
                     if window is None:

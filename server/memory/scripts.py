@@ -18,6 +18,7 @@ NAMES = (
     "derived",
     "doom",
     "drop",
+    "drop_from",
     "forget_keys",
     "head",
     "locate",

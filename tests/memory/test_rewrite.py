@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from server.errors import NotFound
 from server.ids import Scope
+from server.memory.log import ConversationLog
 from server.memory.messages import Role
 from server.memory.service import Memory
 from server.memory.views import Speakers
@@ -114,6 +116,22 @@ async def test_deleting_takes_a_message_and_all_after_it(
         *(f"line {each}" for each in range(number + 1, number + 14)),
     ]
     await nothing_stray(redis_pair, chroma, memory, scope)
+
+
+async def test_a_window_that_closes_while_a_message_is_deleted_hides_nothing_from_it(
+    memory: Memory, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [await memory.append(scope, Role.USER, f"line {number}", speakers=NAMES) for number in range(14)]
+    locate = ConversationLog.locate
+
+    async def slow(log: ConversationLog, *place: Any) -> object:
+        found = await locate(log, *place)
+        await memory.upkeep(scope)
+        return found
+
+    monkeypatch.setattr(ConversationLog, "locate", slow)
+    assert await memory.delete_from(scope, said[3].id) == 11
+    assert await lines(memory, scope) == ["line 0", "line 1", "line 2"]
 
 
 @pytest.mark.parametrize("numbers", [[0], [5], [13], [4, 5, 6, 7], [0, 1, 2, 3, 12], list(range(14))])
