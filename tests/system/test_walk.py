@@ -18,7 +18,7 @@ STEPS = 150
 WINDOW = 4
 
 
-@dataclass
+@dataclass(eq=False)
 class Line:
     """A message as it should be."""
 
@@ -26,7 +26,6 @@ class Line:
     role: str
     texts: list[str]
     chosen: int = 0
-    key: str | None = None
 
     @property
     def shown(self) -> tuple[str, str, str, list[str]]:
@@ -42,7 +41,7 @@ class Walk:
     dice: random.Random
     lines: list[Line] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    keys: dict[str, tuple[str, Line]] = field(default_factory=dict)
+    keys: dict[str, tuple[str, Line, Line]] = field(default_factory=dict)
     pins: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     words: int = 0
 
@@ -73,21 +72,21 @@ class Walk:
         text, key = f"I say {self.word()}", f"key-{self.words}"
         body = {"character_id": self.character, "message": text}
         done = await self.ask("POST", "/v1/chat", body, key=key)
-        user = Line(done["message_ids"]["user"], "user", [text], key=key)
-        self.lines += [user, Line(done["message"]["id"], "assistant", [done["message"]["text"]])]
-        self.keys[key] = (text, user)
+        user = Line(done["message_ids"]["user"], "user", [text])
+        reply = Line(done["message"]["id"], "assistant", [done["message"]["text"]])
+        self.lines += [user, reply]
+        self.keys[key] = (text, user, reply)
         return True
 
     async def say_again(self) -> bool:
         """An earlier request once more: the same turn, or a conflict where that is gone."""
         if not self.keys:
             return False
-        key, (text, user) = self.dice.choice(list(self.keys.items()))
-        reply = self._after(user)
-        there = user in self.lines and reply is not None and reply.role == "assistant"
+        key, (text, user, reply) = self.dice.choice(list(self.keys.items()))
+        there = user in self.lines and reply in self.lines
         body = {"character_id": self.character, "message": text}
         answer = await self.ask("POST", "/v1/chat", body, 200 if there else 409, key=key)
-        if there and reply is not None:
+        if there:
             assert (answer["replayed"], answer["message_ids"]) == (True, {"user": user.id, "reply": reply.id})
         return True
 
@@ -180,12 +179,6 @@ class Walk:
         self.lines.clear()
         self.pins = {id: (text, of) for id, (text, of) in self.pins.items() if of is None}
         return True
-
-    def _after(self, line: Line) -> Line | None:
-        if line not in self.lines:
-            return None
-        at = self.lines.index(line) + 1
-        return self.lines[at] if at < len(self.lines) else None
 
     async def step(self) -> str:
         steps = [
