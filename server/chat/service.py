@@ -240,8 +240,9 @@ class ChatService:
             NotFound: no such message.
         """
         epoch, seq = parse_message_id(message_id)
-        deleted = await self._memory.delete_from(who.scope, message_id)
+        # those of before: a turn that begins while this waits for the store is not deleted
         late = [live for live in self._flight.of(who.scope) if live.epoch == epoch and live.seq >= seq]
+        deleted = await self._memory.delete_from(who.scope, message_id)
         await self._flight.stop(late, Conflict(_DELETED))
         return deleted
 
