@@ -8,8 +8,9 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.openai_server import Hold, Say, Stream, echo
+from tests.harness import Json
 from tests.system.instance import Instance, spawn, until
-from tests.system.promises import Conversation, Said
+from tests.system.promises import LOST, Conversation, Said, check_windows, closed, history
 from tests.system.world import WINDOW, World
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -153,3 +154,49 @@ async def test_killed_in_the_middle_of_much(world: World, seed: int) -> None:
     await asyncio.gather(*chatting)
     await world.again()
     await world.keeps_its_promises(*talks)
+
+
+@pytest.mark.parametrize("milliseconds", [1, 5, 12])
+async def test_killed_while_closed_windows_change(world: World, milliseconds: int) -> None:
+    """An edit, a deletion and forgetting: done or not done, never half; and the same call again finishes it."""
+    server = world.server
+    edited, cut, forgetful = characters = [await server.character(name="Changing") for _ in range(3)]
+    for character in characters:
+        for number in range(9):
+            assert (await server.say(character, f"line {number}"))[0] == 200
+        await closed(server, character, 4)
+    said = {character: await history(server, character) for character in characters}
+    ids = {character: [message["id"] for message in said[character]] for character in characters}
+    calls: list[tuple[str, str, Json | None]] = [
+        ("PATCH", f"/v1/chat/{edited}/messages/{ids[edited][2]}", {"text": "another line"}),
+        ("DELETE", f"/v1/chat/{cut}/messages/{ids[cut][5]}", None),
+        ("POST", f"/v1/memory/{forgetful}/forget", {"message_ids": ids[forgetful][1:14:4]}),
+    ]
+
+    async def call(method: str, path: str, body: Json | None) -> int:
+        try:
+            return (await world.server.ask(method, path, json=body))[0]
+        except LOST:
+            return 0
+
+    going = [asyncio.create_task(call(*each)) for each in calls]
+    await asyncio.sleep(milliseconds / 1000)
+    await server.kill()
+    await asyncio.gather(*going)
+    server = await world.again()
+    shown = {character: [(m["id"], m["text"]) for m in await history(server, character)] for character in characters}
+    before = {character: [(m["id"], m["text"]) for m in said[character]] for character in characters}
+    after = {
+        edited: [(id, "another line" if at == 2 else text) for at, (id, text) in enumerate(before[edited])],
+        cut: before[cut][:5],
+        forgetful: [one for at, one in enumerate(before[forgetful]) if at not in range(1, 14, 4)],
+    }
+    assert shown[edited] in (before[edited], after[edited])
+    assert shown[cut] in (before[cut], after[cut])
+    assert set(after[forgetful]) <= set(shown[forgetful]) <= set(before[forgetful])
+    for each in calls:
+        assert await call(*each) in (200, 404)
+    for character in characters:
+        messages = await history(server, character)
+        assert [(m["id"], m["text"]) for m in messages] == after[character]
+        await check_windows(server, character, messages)
