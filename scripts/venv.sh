@@ -39,3 +39,15 @@ need() {
   echo "$key" >"$stamp"
   say "Ready."
 }
+
+# need_torch: the pinned torch, unless it is there. A later change of the lock leaves it alone.
+need_torch() {
+  local wanted; wanted=$(grep -v '^#' requirements/torch.txt)
+  .venv/bin/python - "$wanted" <<'PY' 2>/dev/null && return
+import sys
+from importlib.metadata import version
+sys.exit(f"torch=={version('torch').partition('+')[0]}" != sys.argv[1])
+PY
+  say "Installing $wanted for the node pack's tests"
+  .venv/bin/python -m pip install --progress-bar on --no-input -r requirements/torch.txt
+}
