@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from comfy_api.latest import ComfyExtension  # pyright: ignore[reportMissingImports] # ComfyUI's own module
+    from comfy_api.latest import ComfyExtension
 
 __all__ = ["comfy_entrypoint"]
 

@@ -1,6 +1,6 @@
 """The list of the pack's nodes. Imported only inside ComfyUI."""
 
-from comfy_api.latest import ComfyExtension, io  # pyright: ignore[reportMissingImports] # ComfyUI's own module
+from comfy_api.latest import ComfyExtension, io
 
 
 class VestigeExtension(ComfyExtension):

@@ -1,0 +1,3 @@
+class LatentFormat:
+    scale_factor: float
+    latent_channels: int

@@ -1,0 +1,3 @@
+import torch
+
+def convert_lora(sd: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...
