@@ -12,8 +12,10 @@
     ├─ Conflict                       409 conflict             the thing changed meanwhile, or exists
     │  └─ IdempotencyMismatch         422 idempotency_mismatch the same key with another request
     ├─ RateLimited                    429 rate_limited         details.retry_after in seconds
+    ├─ BudgetExceeded                 402 budget_exceeded      a spending ceiling of the day; details.scope, retry_after
     ├─ Unavailable                    503 unavailable          something the request needs does not answer
     │  ├─ StoreUnavailable            503 store_unavailable    Redis, Chroma or the disk
+    │  ├─ GenerationDisabled          503 generation_disabled  the ledger does not answer, so nothing may be spent
     │  └─ ShuttingDown                503 shutting_down
     ├─ ModelError                     502 model_error          the language model did not give a usable reply
     │  ├─ ModelUnavailable            503 model_unavailable    not reachable, overloaded, no such model
@@ -32,9 +34,11 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 __all__ = [
+    "BudgetExceeded",
     "Conflict",
     "DataFolderError",
     "Forbidden",
+    "GenerationDisabled",
     "IdempotencyMismatch",
     "InvalidCard",
     "InvalidId",
@@ -121,12 +125,20 @@ class RateLimited(VestigeError):
     status, code = 429, "rate_limited"
 
 
+class BudgetExceeded(VestigeError):
+    status, code = 402, "budget_exceeded"
+
+
 class Unavailable(VestigeError):
     status, code = 503, "unavailable"
 
 
 class StoreUnavailable(Unavailable):
     code = "store_unavailable"
+
+
+class GenerationDisabled(Unavailable):
+    code = "generation_disabled"
 
 
 class ShuttingDown(Unavailable):

@@ -15,10 +15,20 @@ class PromptMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Payer:
+    """Whose spending ceilings a call counts against. `tier` says which plan's."""
+
+    tenant: str
+    user: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """What a caller asks of a model; which model that is, routing decides from tier, mode and purpose.
 
     `session` is an opaque, stable key of the conversation (never a person's id) for sticky routing and caching.
+    `payer` None: nobody pays and nothing is counted, as in tests and measurements.
     """
 
     messages: Sequence[PromptMessage]
@@ -28,6 +38,7 @@ class ModelRequest:
     max_tokens: int = 800
     temperature: float | None = None
     session: str | None = None
+    payer: Payer | None = None
 
 
 @dataclass(frozen=True, slots=True)
