@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -29,6 +30,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 Ask = Callable[..., ModelRequest]
+
+
+@pytest.fixture
+def ask(ask: Ask) -> Ask:
+    """For its likeliest reply: of those that it samples, one in ten is nothing but line breaks at first."""
+    return partial(ask, temperature=0)
 
 
 @pytest.fixture
@@ -108,7 +115,7 @@ async def test_closing_the_stream_stops_the_generation(model: BundledModel, ask:
         for _ in itertools.count():
             if not await metric(model, "requests_processing"):
                 break
-    assert await metric(model, "tokens_predicted_total") < 1_000
+    assert await metric(model, "tokens_predicted_total") < 300  # of about 600
 
 
 async def test_killed_in_the_middle_of_a_reply_it_is_an_error_and_then_it_is_back(
@@ -174,7 +181,7 @@ async def test_a_prompt_its_tokenizer_finds_too_long_is_answered_all_the_same(mo
         PromptMessage("assistant", "Конечно."),
         PromptMessage("user", "Hello!"),
     ]
-    text, finished = await model.complete(ModelRequest(prompt, max_tokens=6))
+    text, finished = await model.complete(ModelRequest(prompt, max_tokens=6, temperature=0))
     assert text
     assert finished.usage is not None
     assert finished.usage.prompt_tokens < bundled.CONTEXT_TOKENS

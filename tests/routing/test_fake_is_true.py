@@ -16,6 +16,7 @@ from server.routing.types import Finished, LanguageModel, ModelRequest, PromptMe
 from server.settings import Settings
 from tests.fakes.openai_server import FakeOpenAI, breaks
 from tests.routing.test_bundled import pytestmark as pytestmark  # the same skip: it needs the real model
+from tests.routing.test_bundled import up
 
 BODY = {
     "model": NAME,
@@ -86,7 +87,7 @@ async def model(request: pytest.FixtureRequest, make_settings: Callable[..., Set
 
 async def test_the_same_is_true_of_both(model: LanguageModel) -> None:
     prompt = [PromptMessage("system", "You are Ada."), PromptMessage("user", "Count from one to one hundred.")]
-    events = [event async for event in model.stream(ModelRequest(prompt, max_tokens=5, temperature=0.1))]
+    events = [event async for event in model.stream(ModelRequest(prompt, max_tokens=5, temperature=0))]
     *tokens, end = events
     assert isinstance(end, Finished)
     assert end.model == NAME
@@ -97,10 +98,10 @@ async def test_the_same_is_true_of_both(model: LanguageModel) -> None:
     assert end.usage.cost is None
     assert all(isinstance(event, Token) and event.text for event in tokens)
 
-    events = model.stream(ModelRequest(prompt, max_tokens=50))
+    events = model.stream(ModelRequest(prompt, max_tokens=50, temperature=0))
     await anext(events)
     await events.aclose()
-    text, _ = await model.complete(ModelRequest(prompt, max_tokens=5))
+    text, _ = await model.complete(ModelRequest(prompt, max_tokens=5, temperature=0))
     assert text
     await model.check()
 
@@ -138,7 +139,8 @@ def shape(value: object, path: str = "") -> set[str]:
 
 async def test_its_chunks_have_the_shape_that_llama_cpp_sends(make_settings: Callable[..., Settings]) -> None:
     async with open_model(make_settings()) as bundled:
-        await bundled.complete(ModelRequest([PromptMessage("user", "Say hello.")], max_tokens=2))
+        assert isinstance(bundled, BundledModel)
+        await up(bundled)
         real = await chunks(endpoint_of(bundled))
     async with FakeOpenAI() as fake, open_model(make_settings(llm_base_url=fake.base_url)) as opened:
         fake.next("Hello to you")
@@ -161,7 +163,8 @@ async def test_its_chunks_have_the_shape_that_openrouter_documents(make_settings
 async def test_a_wrong_key_is_refused_by_both(make_settings: Callable[..., Settings]) -> None:
     request = ModelRequest([PromptMessage("user", "Say hello.")], max_tokens=2)
     async with open_model(make_settings()) as bundled, FakeOpenAI(key="right") as fake:
-        await bundled.complete(request)
+        assert isinstance(bundled, BundledModel)
+        await up(bundled)
         for base in (str(endpoint_of(bundled)._exchange._base), fake.base_url):
             settings = make_settings(llm_base_url=base, llm_api_key="wrong", llm_model=NAME)
             async with open_model(settings) as stranger:
