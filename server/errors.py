@@ -22,6 +22,9 @@
     │  ├─ ModelTimeout                504 model_timeout
     │  ├─ ModelRefused                502 model_refused        content filter, refusal, or nothing in it
     │  └─ ModelMisconfigured          502 model_misconfigured  bad key, no credit, or a request of ours it rejects
+    ├─ RenderError                    502 render_error         a ComfyUI host did not give a picture
+    │  ├─ HostUnavailable             503 host_unavailable     not reachable, or it lost the render
+    │  └─ GraphRejected               502 graph_rejected       a node, a model file or an input it does not have
     └─ StartupError                   the process ends with this one line: settings, data folder, ports, stores
        ├─ SettingsError
        └─ DataFolderError
@@ -39,6 +42,8 @@ __all__ = [
     "DataFolderError",
     "Forbidden",
     "GenerationDisabled",
+    "GraphRejected",
+    "HostUnavailable",
     "IdempotencyMismatch",
     "InvalidCard",
     "InvalidId",
@@ -50,6 +55,7 @@ __all__ = [
     "ModelUnavailable",
     "NotFound",
     "RateLimited",
+    "RenderError",
     "SettingsError",
     "ShuttingDown",
     "StartupError",
@@ -163,6 +169,18 @@ class ModelRefused(ModelError):
 
 class ModelMisconfigured(ModelError):
     code = "model_misconfigured"
+
+
+class RenderError(VestigeError):
+    status, code = 502, "render_error"
+
+
+class HostUnavailable(RenderError):
+    status, code = 503, "host_unavailable"
+
+
+class GraphRejected(RenderError):
+    code = "graph_rejected"
 
 
 class StartupError(VestigeError):

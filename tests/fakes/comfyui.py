@@ -1,0 +1,219 @@
+"""A ComfyUI host that renders nothing, and can be made to misbehave. What it sends has the shapes that a real one was
+seen to send (v0.8.0); `tests/render/test_fake_is_true.py` holds it to them."""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+from aiohttp.test_utils import TestServer
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+    "53de0000000c4944415408d763f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+
+
+@dataclass
+class FakeComfy:
+    """`steps` progress messages per render, `pause` seconds between them. `started` counts runs by prompt id."""
+
+    steps: int = 4
+    pause: float = 0.0
+    drop_socket_at: int | None = None
+    fail_with: str | None = None
+    interrupt_itself: bool = False
+    forget: bool = False
+    lose_answers: int = 0
+    reject: Mapping[str, Any] | None = None
+    nodes: dict[str, Any] = field(default_factory=dict)
+    started: dict[str, int] = field(default_factory=dict)
+    graphs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    interrupted: list[str] = field(default_factory=list)
+    history: dict[str, Any] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
+    running: str | None = None
+    picture: Callable[[str], bytes] = lambda prompt_id: PNG
+    url: str = ""
+    _sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
+    _clients: dict[str, str] = field(default_factory=dict)
+    _queue: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_get("/ws", self._ws)
+        app.router.add_post("/prompt", self._prompt)
+        app.router.add_get("/history/{prompt_id}", self._history)
+        app.router.add_get("/queue", self._queue_now)
+        app.router.add_post("/queue", self._queue_change)
+        app.router.add_post("/interrupt", self._interrupt)
+        app.router.add_post("/upload/image", self._upload)
+        app.router.add_get("/view", self._view)
+        app.router.add_get("/object_info", self._object_info)
+        app.cleanup_ctx.append(self._worker)
+        return app
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Returns as soon as `true()`."""
+        async with asyncio.timeout(10):
+            while not true():  # noqa: ASYNC110 - whatever a test waits for
+                await asyncio.sleep(0.005)
+
+    async def close_sockets(self) -> None:
+        for socket in list(self._sockets.values()):
+            await socket.close(code=WSCloseCode.GOING_AWAY)
+
+    async def _worker(self, app: web.Application) -> AsyncIterator[None]:
+        working = asyncio.create_task(self._work())
+        yield
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            prompt_id = await self._queue.get()
+            if prompt_id not in self.waiting:
+                continue
+            self.waiting.remove(prompt_id)
+            self.running = prompt_id
+            self.started[prompt_id] = self.started.get(prompt_id, 0) + 1
+            await self._run(prompt_id)
+            self.running = None
+
+    async def _run(self, prompt_id: str) -> None:
+        graph = self.graphs[prompt_id]
+        sampler, *_, saver = graph
+        own = {"prompt_id": prompt_id}
+        messages: list[Any] = []
+        await self._say(prompt_id, "execution_start", own, messages)
+        await self._say(prompt_id, "execution_cached", own | {"nodes": list(graph)[1:-1]}, messages)
+        await self._say(prompt_id, "executing", own | {"node": sampler, "display_node": sampler})
+        ending = None
+        for step in range(1, self.steps + 1):
+            await asyncio.sleep(self.pause)
+            if self.drop_socket_at == step:
+                await self.close_sockets()
+            if prompt_id in self.interrupted or self.interrupt_itself:
+                ending = ("execution_interrupted", own | {"node_id": sampler, "node_type": "KSampler", "executed": []})
+                break
+            await self._say(prompt_id, "progress", own | {"value": step, "max": self.steps, "node": sampler})
+            await self._binary(prompt_id, struct.pack(">II", 1, 2) + PNG)
+        if ending is None and self.fail_with is not None:
+            failure = {"node_id": sampler, "node_type": "KSampler", "executed": [], "exception_type": "RuntimeError"}
+            failure |= {"exception_message": self.fail_with, "traceback": ["…"]}
+            ending = ("execution_error", own | failure)
+        outputs = {}
+        if ending is None:
+            image = {"filename": f"{prompt_id}.png", "subfolder": "", "type": "output"}
+            outputs = {saver: {"images": [image]}}
+            await self._say(prompt_id, "executing", own | {"node": saver, "display_node": saver})
+            await self._say(
+                prompt_id, "executed", own | {"node": saver, "display_node": saver, "output": outputs[saver]}
+            )
+            ending = ("execution_success", own)
+        good = ending[0] == "execution_success"
+        await self._say(prompt_id, *ending, messages)
+        if self.forget:
+            return
+        self.history[prompt_id] = {
+            "prompt": [0, prompt_id, graph, {}, [saver]],
+            "outputs": outputs,
+            "status": {"status_str": "success" if good else "error", "completed": good, "messages": messages},
+            "meta": {},
+        }
+        await self._say(prompt_id, "executing", own | {"node": None})
+
+    async def _say(self, prompt_id: str, kind: str, data: Mapping[str, Any], noted: "list[Any] | None" = None) -> None:
+        if noted is not None:
+            noted.append([kind, data])
+        socket = self._sockets.get(self._clients.get(prompt_id, ""))
+        if socket is not None and not socket.closed:
+            await socket.send_str(json.dumps({"type": kind, "data": data}))
+
+    async def _binary(self, prompt_id: str, frame: bytes) -> None:
+        socket = self._sockets.get(self._clients.get(prompt_id, ""))
+        if socket is not None and not socket.closed:
+            await socket.send_bytes(frame)
+
+    async def _ws(self, request: web.Request) -> web.WebSocketResponse:
+        client = request.query["clientId"]
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._sockets[client] = socket
+        status = {"status": {"exec_info": {"queue_remaining": len(self.waiting)}}, "sid": client}
+        await socket.send_str(json.dumps({"type": "status", "data": status}))
+        async for _ in socket:
+            pass
+        self._sockets.pop(client, None)
+        return socket
+
+    async def _prompt(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if self.reject is not None:
+            return web.json_response(self.reject, status=400)
+        prompt_id = body["prompt_id"]
+        self.graphs[prompt_id] = body["prompt"]
+        self._clients[prompt_id] = body.get("client_id", "")
+        self.waiting.append(prompt_id)
+        self._queue.put_nowait(prompt_id)
+        if self.lose_answers:
+            self.lose_answers -= 1
+            assert request.transport is not None
+            request.transport.close()
+        return web.json_response({"prompt_id": prompt_id, "number": 0, "node_errors": {}})
+
+    async def _history(self, request: web.Request) -> web.Response:
+        prompt_id = request.match_info["prompt_id"]
+        entry = self.history.get(prompt_id)
+        return web.json_response({} if entry is None else {prompt_id: entry})
+
+    async def _queue_now(self, request: web.Request) -> web.Response:
+        running = [[0, self.running, self.graphs[self.running], {}, []]] if self.running else []
+        pending = [[at, one, self.graphs[one], {}, []] for at, one in enumerate(self.waiting, 1)]
+        return web.json_response({"queue_running": running, "queue_pending": pending})
+
+    async def _queue_change(self, request: web.Request) -> web.Response:
+        for prompt_id in (await request.json()).get("delete", ()):
+            if prompt_id in self.waiting:
+                self.waiting.remove(prompt_id)
+        return web.Response()
+
+    async def _interrupt(self, request: web.Request) -> web.Response:
+        prompt_id = (await request.json())["prompt_id"]
+        if prompt_id == self.running:
+            self.interrupted.append(prompt_id)
+        return web.Response()
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        image = form["image"]
+        assert isinstance(image, web.FileField)
+        self.uploads[f"{form['subfolder']}/{image.filename}"] = image.file.read()
+        return web.json_response({"name": image.filename, "subfolder": form["subfolder"], "type": "input"})
+
+    async def _view(self, request: web.Request) -> web.Response:
+        name = request.query["filename"].removesuffix(".png")
+        if name not in self.started:
+            raise web.HTTPNotFound
+        return web.Response(body=self.picture(name), content_type="image/png")
+
+    async def _object_info(self, request: web.Request) -> web.Response:
+        return web.json_response(self.nodes)
+
+
+@asynccontextmanager
+async def fake_comfy(**how: Any) -> AsyncIterator[FakeComfy]:
+    """A running fake host; `how` are fields of `FakeComfy`."""
+    fake = FakeComfy(**how)
+    server = TestServer(fake.app())
+    await server.start_server()
+    fake.url = str(server.make_url("/")).rstrip("/")
+    try:
+        yield fake
+    finally:
+        await server.close()
