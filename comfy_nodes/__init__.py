@@ -11,7 +11,9 @@ __all__ = ["comfy_entrypoint"]
 
 
 async def comfy_entrypoint() -> ComfyExtension:
-    """The extension ComfyUI registers: every node of the pack."""
+    """The extension ComfyUI registers: every node of the pack. The pack's routes are there before the server starts."""
     from .extension import VestigeExtension
+    from .outfit_tuner.routes import register
 
+    register()
     return VestigeExtension()
