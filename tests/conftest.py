@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from server.datafolder import DataFolder
 from server.memory.embedding.hashing import HashEmbedder
@@ -34,6 +35,19 @@ KNOWN_ENVIRONMENT = (
     "LLM_API_KEY",
     "LLM_MODEL",
 )
+
+
+class OneProcessForComfyUI(LoadFileScheduling):
+    """`--dist loadfile`, but all of `tests/comfyui` goes to one process: a real ComfyUI is started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = super()._split_scope(nodeid)
+        return "tests/comfyui" if path.startswith("tests/comfyui/") else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForComfyUI | None:
+    return OneProcessForComfyUI(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

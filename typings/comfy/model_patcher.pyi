@@ -14,7 +14,7 @@ class ModelPatcher:
     object_patches: dict[str, Any]
     load_device: torch.device
     offload_device: torch.device
-    cached_patcher_init: Any
+    wrappers: dict[str, dict[str | None, list[Callable[..., Any]]]]
     def __init__(
         self,
         model: torch.nn.Module,

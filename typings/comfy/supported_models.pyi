@@ -1,0 +1,6 @@
+from .supported_models_base import BASE
+
+class SD15(BASE): ...
+class SDXL(BASE): ...
+
+models: list[type[BASE]]
