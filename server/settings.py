@@ -1,5 +1,8 @@
 """Settings: `vestige.toml`, the environment and flags, in that rising order of precedence."""
 
+import ipaddress
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,9 +16,18 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from server.errors import InvalidId
+from server.ids import check_slug
+
 DEFAULT_PORT = 8420
 DEFAULT_FILE = "vestige.toml"
+SECRET_CHARACTERS = 24
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)]
+"""US dollars, exact to a millionth."""
+PerMinute = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 def _known(name: str) -> Any:
@@ -24,7 +36,10 @@ def _known(name: str) -> Any:
 
 
 class Plan(BaseModel):
-    """What a tier gets. All sizes in tokens (words × 1.33)."""
+    """What a tier gets. All sizes in tokens (words × 1.33).
+
+    `daily_budget`: US dollars that one user may cost per UTC day; None is no ceiling, 0 only what costs nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,6 +47,7 @@ class Plan(BaseModel):
     recall_tokens: Annotated[int, Field(ge=0, le=100_000)] = 1_500
     reply_tokens: Annotated[int, Field(ge=16, le=32_000)] = 800
     turns_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    daily_budget: Dollars | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -89,6 +105,18 @@ class Settings(BaseSettings):
     total_seconds: Annotated[float, Field(gt=0, le=3_600)] = 180.0
     """How long a reply may take in all."""
 
+    # money: US dollars per UTC day; unset is no ceiling, 0 lets through only what costs nothing
+    daily_budget: Dollars | None = None
+    """US dollars that all users together may cost per UTC day. Unset: no ceiling. 0: only models that cost nothing."""
+    tenant_daily_budget: Dollars | None = None
+    """The same for each tenant."""
+    tenant_daily_budgets: dict[str, Dollars] = Field(default_factory=dict)
+    """The same for single tenants, by name, in place of `tenant_daily_budget`."""
+    budget_webhook_url: str | None = None
+    """Told when 50, 80 and 100 % of a ceiling are spent."""
+    budget_webhook_secret: SecretStr | None = None
+    """Signs what `budget_webhook_url` is told, as Standard Webhooks has it; 24 characters or more."""
+
     # memory
     embedder: Literal["english", "multilingual", "hash"] = "english"
     """What turns text into vectors. A change asks for `vestige reindex`. `hash` is for tests: it knows no meaning."""
@@ -105,7 +133,7 @@ class Settings(BaseSettings):
 
     # people
     plans: dict[str, Plan] = Field(default_factory=lambda: {"free": Plan()})
-    """What each tier gets: `context_tokens`, `recall_tokens`, `reply_tokens`, `turns_per_minute`."""
+    """What each tier gets: `context_tokens`, `recall_tokens`, `reply_tokens`, `turns_per_minute`, `daily_budget`."""
     default_tier: str = "free"
     """The tier of a new user."""
     operator_policy: str = ""
@@ -114,6 +142,12 @@ class Settings(BaseSettings):
     """How long a browser stays signed in."""
 
     # limits
+    key_requests_per_minute: PerMinute = 1_200
+    """Requests of one API key in a minute."""
+    address_requests_per_minute: PerMinute = 1_200
+    """Requests from one address (an IPv6 /64 counts as one) in a minute; this machine's own are not counted."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses or networks of proxies before the server, whose `X-Forwarded-For` says who the client is."""
     message_bytes: Annotated[int, Field(ge=256, le=1_000_000)] = 32_000
     """The longest message, in bytes of UTF-8."""
     body_bytes: Annotated[int, Field(ge=100_000, le=64_000_000)] = 12_000_000
@@ -124,10 +158,34 @@ class Settings(BaseSettings):
     log_json: bool = False
     """Log lines as JSON."""
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ipaddress.ip_network(each, strict=False)
+        return value
+
+    @field_validator("budget_webhook_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^\s/@]+(/[^\s#]*)?", value):
+            raise ValueError("it is no address such as https://ops.example.org/budget")
+        return value
+
+    @field_validator("tenant_daily_budgets")
+    @classmethod
+    def _tenants(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
+        for name in value:
+            try:
+                check_slug(name, "tenant")
+            except InvalidId as error:
+                raise ValueError(error.message) from error
+        return value
 
     @field_validator("data")
     @classmethod
@@ -144,6 +202,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "cache_redis_url is set but redis_url is not: an outside cache needs an outside state store"
             )
+        if bool(self.budget_webhook_url) != bool(self.budget_webhook_secret):
+            raise ValueError("budget_webhook_url and budget_webhook_secret go together: set both or neither")
+        if self.budget_webhook_secret and len(self.budget_webhook_secret.get_secret_value()) < SECRET_CHARACTERS:
+            raise ValueError(f"budget_webhook_secret is shorter than {SECRET_CHARACTERS} characters")
         if self.default_tier not in self.plans:
             raise ValueError(f"default_tier {self.default_tier!r} is not among the plans: {', '.join(self.plans)}")
         if self.first_token_seconds > self.total_seconds:

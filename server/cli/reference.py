@@ -32,8 +32,12 @@ def settings_reference() -> str:
         variable = known[-1] if known else f"VESTIGE_{name.upper()}"
         default = "per user" if name == "data" else "below" if name == "plans" else _default(field.default)
         rows.append(f"| `{name}` | `{variable}` | {default} | {field.description} |\n")
-    plan = [f"{name} = {field.default}\n" for name, field in Plan.model_fields.items()]
+    plan = [_line(name, field.default) for name, field in Plan.model_fields.items()]
     return HEAD + "".join(rows) + TAIL + "".join(plan) + "```\n"
+
+
+def _line(name: str, default: object) -> str:
+    return f"# {name}: none\n" if default is None else f"{name} = {default}\n"
 
 
 def _default(value: object) -> str:

@@ -1,0 +1,120 @@
+"""The ledger's background: this server's heartbeat, what dead servers left, and asking what generations cost.
+
+Any number of servers do the same over one Redis; each step claims what it takes, so none is done twice at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from server.errors import StoreUnavailable
+from server.routing.ledger.generations import ASK_SECONDS, Generations
+from server.routing.ledger.ledger import Ledger
+from server.routing.ledger.webhook import TELL_EVERY_SECONDS, Webhook
+
+LEASE_SECONDS = 15.0
+"""A server that was silent for so long is dead to the others. A third of it between two heartbeats."""
+OLDEST_SECONDS = 2 * 3_600.0
+"""No attempt is under way for so long: `total_seconds` is an hour at most."""
+AT_ONCE = 200
+ASK_AT_ONCE = 16
+ASK_EVERY_SECONDS = 1.0
+DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+"""Seconds between two questions about the same generation; the last one from then on."""
+GIVE_UP_SECONDS = 86_400.0
+"""After a day without an answer the reserve counts as spent."""
+DRAIN_SECONDS = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Upkeep:
+    """One server's share of the ledger's housekeeping. Times in seconds."""
+
+    def __init__(self, ledger: Ledger, generations: Generations | None, *, lease: float = LEASE_SECONDS) -> None:
+        self._ledger = ledger
+        self._scripts = ledger.scripts
+        self._generations = generations
+        self._lease = lease
+        self.beat_seconds = lease / 3
+
+    async def beat(self) -> None:
+        """Renews this server's lease and takes over orphans, all there are."""
+        while True:
+            asked, ended, *events = await self._scripts.run(
+                "beat",
+                self._ledger.server,
+                round(self._lease * 1000),
+                round(OLDEST_SECONDS * 1000),
+                AT_ONCE,
+                self._ledger.tells,
+            )
+            self._ledger.note(events)
+            if not asked and not ended:
+                return
+            _log.warning("orphans_found", to_ask=asked, at_full_reserve=ended)
+
+    async def leave(self) -> None:
+        """Waits a moment for settlements under way; what is left is another server's to find."""
+        await self._ledger.drain(DRAIN_SECONDS)
+        try:
+            await self._scripts.run("leave", self._ledger.server)
+        except StoreUnavailable as error:
+            _log.warning("ledger_waits", step="leave", reason=error.message)
+
+    async def ask(self) -> None:
+        """Asks about everything that is due."""
+        while self._generations is not None and (
+            holds := await self._scripts.run("claim", "due", ASK_AT_ONCE, round(3 * ASK_SECONDS * 1000))
+        ):
+            await asyncio.gather(*(self._ask(self._generations, hold) for hold in holds))
+
+    async def _ask(self, generations: Generations, hold: str) -> None:
+        found = await self._scripts.run("question", hold)
+        if not found:
+            return
+        generation, times, age = found
+        cost = await generations.cost(generation)
+        if cost is not None:
+            await self._ledger.close(hold, cost)
+        elif age >= GIVE_UP_SECONDS * 1000:
+            _log.error("generation_without_record", asked=times + 1)
+            await self._ledger.close(hold, None)
+        else:
+            delay = DELAYS[min(times, len(DELAYS) - 1)]
+            await self._scripts.run("later", "due", hold, round(delay * 1000))
+
+
+@asynccontextmanager
+async def running(upkeep: Upkeep, webhook: Webhook | None = None) -> AsyncIterator[None]:
+    """Does all of it until left; then leaves what is unsettled to the others.
+
+    Raises:
+        StoreUnavailable: the ledger does not answer at the start.
+    """
+    await upkeep.beat()
+    works = [(upkeep.beat_seconds, upkeep.beat), (ASK_EVERY_SECONDS, upkeep.ask)]
+    if webhook is not None:
+        works.append((TELL_EVERY_SECONDS, webhook.tell))
+    tasks = [asyncio.create_task(every(seconds, work), name=f"ledger-{work.__name__}") for seconds, work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await upkeep.leave()
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Does `work` again and again; a store that does not answer is waited for, a bug is logged and does not end it."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except StoreUnavailable as error:
+            _log.warning("ledger_waits", step=work.__name__, reason=error.message)
+        except Exception as error:
+            _log.error("ledger_step_failed", step=work.__name__, error=type(error).__qualname__)
