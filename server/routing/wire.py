@@ -171,8 +171,11 @@ def _count(value: object) -> int | None:
 
 
 def micro_dollars(dollars: object) -> int | None:
-    """Dollars as the provider says them → micro-dollars, rounded up; a negative price costs 0, it credits nobody."""
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not math.isfinite(dollars):
+    """Dollars as the provider says them → micro-dollars, rounded up; None for what no cost can be.
+
+    A negative cost is such a thing: taken for 0 it would leave the ledger below the bill.
+    """
+    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not math.isfinite(dollars) or dollars < 0:
         return None
-    cost = (Decimal(str(dollars)) * 1_000_000).to_integral_value(rounding=ROUND_CEILING)
-    return min(max(0, int(cost)), MAX_COUNT)
+    cost = int((Decimal(str(dollars)) * 1_000_000).to_integral_value(rounding=ROUND_CEILING))
+    return cost if cost <= MAX_COUNT else None
