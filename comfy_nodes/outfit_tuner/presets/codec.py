@@ -15,7 +15,7 @@ from .migrations import FORMAT, migrate
 from .names import check_name, check_origin
 from .record import Preset
 
-__all__ = ["MAX_BYTES", "MAX_NOTES", "decode", "encode", "now", "to_document"]
+__all__ = ["MAX_BYTES", "MAX_NOTES", "decode", "encode", "now", "read_pins", "read_values", "to_document"]
 
 MAX_BYTES = 64 * 1024
 MAX_NOTES = 8 * 1024
@@ -66,8 +66,8 @@ def decode(data: bytes) -> Preset:
         return Preset(
             name=check_name(document.get("name", "")),
             version=_version(document.get("version")),
-            values=_values(document.get("values")),
-            pins=_pins(document.get("pins")),
+            values=read_values(document.get("values")),
+            pins=read_pins(document.get("pins")),
             notes=_text("notes", document.get("notes", "")),
             parent=None if document.get("parent") is None else check_origin(document["parent"]),
             created=_moment(document.get("created")),
@@ -125,7 +125,12 @@ def _object(name: str, value: object, known: Mapping[str, Any] | tuple[str, ...]
     return value
 
 
-def _values(value: object) -> TuningValues:
+def read_values(value: object) -> TuningValues:
+    """The `values` of a preset's JSON: every one of them, and no other.
+
+    Raises:
+        PresetDamaged, TuningError: they cannot be used.
+    """
     entries = dict(_object("values", value, _VALUES))
     for name in _TEXTS:
         if not isinstance(entries[name], str):
@@ -135,7 +140,12 @@ def _values(value: object) -> TuningValues:
     return TuningValues(**entries)
 
 
-def _pins(value: object) -> Pins:
+def read_pins(value: object) -> Pins:
+    """The `pins` of a preset's JSON: every one of them, null where it was not recorded.
+
+    Raises:
+        PresetDamaged, PresetNameError: they cannot be used.
+    """
     entries = _object("pins", value, _PINS)
     for name, entry in entries.items():
         if entry is None:

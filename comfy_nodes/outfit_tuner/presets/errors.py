@@ -1,13 +1,13 @@
 """Every error of the presets: one sentence that says what is wrong and what to do.
 
-    PresetError              400 invalid_preset       what was asked for cannot be done
-    ├─ PresetNameError       400 invalid_preset_name  a name or version that cannot be one
-    ├─ PresetNotFound        404 preset_not_found
-    ├─ PresetDamaged         422 preset_damaged       a file that is no preset
-    │  └─ PresetTooNew       422 preset_too_new       written by a later version of the pack
-    └─ PresetNotSaved        507 preset_not_saved     a full disk, a read-only folder
+    PresetError              invalid_preset       what was asked for cannot be done
+    ├─ PresetNameError       invalid_preset_name  a name or version that cannot be one
+    ├─ PresetNotFound        preset_not_found
+    ├─ PresetDamaged         preset_damaged       a file that is no preset
+    │  └─ PresetTooNew       preset_too_new       written by a later version of the pack
+    └─ PresetNotSaved        preset_not_saved     a full disk, a read-only folder
 
-`status` and `code` are what the pack's HTTP routes answer.
+`code` is what the pack's HTTP routes say.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ __all__ = ["PresetDamaged", "PresetError", "PresetNameError", "PresetNotFound", 
 
 
 class PresetError(ValueError):
-    status: ClassVar[int] = 400
     code: ClassVar[str] = "invalid_preset"
 
 
@@ -27,11 +26,11 @@ class PresetNameError(PresetError):
 
 
 class PresetNotFound(PresetError):
-    status, code = 404, "preset_not_found"
+    code = "preset_not_found"
 
 
 class PresetDamaged(PresetError):
-    status, code = 422, "preset_damaged"
+    code = "preset_damaged"
 
 
 class PresetTooNew(PresetDamaged):
@@ -39,4 +38,4 @@ class PresetTooNew(PresetDamaged):
 
 
 class PresetNotSaved(PresetError):
-    status, code = 507, "preset_not_saved"
+    code = "preset_not_saved"

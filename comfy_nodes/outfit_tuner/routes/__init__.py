@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from ..presets.here import presets_here
+from .presets import PresetRoutes
 from .route import Route, guarded
 
 __all__ = ["Route", "guarded", "pack_routes", "register"]
@@ -19,7 +21,7 @@ __all__ = ["Route", "guarded", "pack_routes", "register"]
 
 def pack_routes() -> list[Route]:
     """Every route of the pack."""
-    routes: list[Route] = []
+    routes: list[Route] = [*PresetRoutes(presets_here).routes()]
     return [Route("GET", "/vestige", _listing(routes)), *routes]
 
 
