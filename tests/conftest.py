@@ -1,4 +1,5 @@
-"""Fixtures of the whole suite: a real Valkey, a real Chroma, settings over a fresh folder."""
+"""Of the whole suite: how two workers share it, and its fixtures: a real Valkey, a real Chroma, settings over a fresh
+folder."""
 
 import asyncio
 import os
@@ -37,6 +38,13 @@ KNOWN_ENVIRONMENT = (
 )
 
 
+LONG = (
+    "tests/comfyui/",
+    "tests/system/",
+    "tests/cli/",
+)  # few tests and long ones: were they begun last, all would wait
+
+
 class OneProcessForComfyUI(LoadFileScheduling):
     """`--dist loadfile`, but all of `tests/comfyui` goes to one process: a real ComfyUI is started once."""
 
@@ -47,7 +55,15 @@ class OneProcessForComfyUI(LoadFileScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForComfyUI | None:
-    return OneProcessForComfyUI(config, log) if config.getvalue("dist") == "loadfile" else None
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # it would begin with the files of many tests, which are the short ones
+    return OneProcessForComfyUI(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # a person who waits at one process wants the short ones first
+        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(autouse=True)
