@@ -144,8 +144,8 @@ class Server(Client):
         return Server(self.app, self.port, self.fake, self.session, secret, {"user": user.id})
 
 
-async def until(look: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
-    """Looks again and again until it is so."""
+async def until(look: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
+    """Looks again and again until it is so; fails after `seconds`, which a working program never needs."""
     async with asyncio.timeout(seconds):
         while not await look():  # noqa: ASYNC110 - what is waited for happens in a server, and sets no event here
             await asyncio.sleep(0.01)

@@ -181,7 +181,7 @@ async def raw(door: Door, request: bytes) -> bytes:
         await writer.drain()
         answer = bytearray()
         while True:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(30):
                 chunk = await reader.read(65_536)
             answer += chunk
             if not chunk or _whole(bytes(answer)):

@@ -18,7 +18,7 @@ def alive(pid: int) -> bool:
         return not Path("/proc/self").exists()
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Returns as soon as `true()`; fails after `seconds`, which a working program never needs."""
     end = time.monotonic() + seconds
     while not true():
