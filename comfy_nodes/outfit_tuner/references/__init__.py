@@ -4,5 +4,24 @@ A workflow holds the sha256 alone; where a picture came from is written down now
 """
 
 from .cache import CacheError, CacheFull, CacheUnwritable, Entry, NotCached, Pinned, ReferenceCache, Usage
+from .fetch import Fetcher
+from .fetch_errors import FetchError, FetchFailed, FetchingOff, FetchRefused
+from .hosts import HOSTS_VARIABLE, AllowedHosts
 
-__all__ = ["CacheError", "CacheFull", "CacheUnwritable", "Entry", "NotCached", "Pinned", "ReferenceCache", "Usage"]
+__all__ = [
+    "HOSTS_VARIABLE",
+    "AllowedHosts",
+    "CacheError",
+    "CacheFull",
+    "CacheUnwritable",
+    "Entry",
+    "FetchError",
+    "FetchFailed",
+    "FetchRefused",
+    "Fetcher",
+    "FetchingOff",
+    "NotCached",
+    "Pinned",
+    "ReferenceCache",
+    "Usage",
+]

@@ -12,8 +12,7 @@ from comfy_nodes.outfit_tuner.routes import Route, pack_routes
 from comfy_nodes.outfit_tuner.routes.auth import TOKEN_VARIABLE
 from comfy_nodes.outfit_tuner.routes.body import read_json
 from comfy_nodes.outfit_tuner.routes.errors import Conflict
-
-from .conftest import TOKEN, Serve
+from tests.outfit_tuner.routes.conftest import TOKEN, Serve
 
 
 async def hello(_: web.Request) -> web.Response:
