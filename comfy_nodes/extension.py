@@ -2,9 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .outfit_tuner.nodes import NODES
+
 
 class VestigeExtension(ComfyExtension):
     """Outfit and memory nodes, ids `Vestige_*`."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return []
+        return list(NODES)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from .schedules import WEIGHT_TYPES, ScheduleError, parse_layer_weights
+
 __all__ = ["BEHAVIOURS", "COMBINES", "SCALINGS", "FreeU", "Pins", "Tuning", "TuningError", "TuningValues"]
 
 Behaviour = Literal["ipadapter_plus", "reference"]
@@ -64,6 +66,12 @@ class TuningValues:
             raise TuningError(
                 f"start_at {self.start_at} is after end_at {self.end_at}: the outfit would never be worn."
             )
+        _among("weight_type", self.weight_type, WEIGHT_TYPES)
+        if self.layer_weights.strip():
+            try:
+                parse_layer_weights(self.layer_weights)
+            except ScheduleError as error:
+                raise TuningError(str(error)) from error
         _among("embeds_scaling", self.embeds_scaling, SCALINGS)
         _among("combine", self.combine, COMBINES)
         _among("behaviour", self.behaviour, BEHAVIOURS)

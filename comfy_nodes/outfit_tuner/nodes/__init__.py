@@ -1,0 +1,11 @@
+"""The outfit nodes, one file each. Imported only inside ComfyUI."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .apply_outfit import ApplyOutfit
+
+__all__ = ["NODES"]
+
+NODES: tuple[type[io.ComfyNode], ...] = (ApplyOutfit,)
