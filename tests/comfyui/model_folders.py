@@ -1,6 +1,6 @@
 """The models folder of the tests' ComfyUI, but for checkpoints and LoRAs, which the fixture pack writes itself.
 
-Adapters have the layout of published ones with the tiny models' 32 channels in each layer; encoders are CLIP vision
+Adapters have the layout of published ones with the tiny models' few channels in each layer; encoders are CLIP vision
 towers of a few channels. File names say nothing of what is in them, as they must not matter.
 """
 
@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from tests.outfit_tuner.model_files import Shapes, clip_vision, full, plain, plus, write_random
 
-CHANNELS = 32  # of every cross-attention layer in `fixture_pack.models`
-SDXL_WIDTHS, SD15_WIDTHS = (CHANNELS,) * 70, (CHANNELS,) * 16
+SDXL_WIDTHS = (64,) * 4 + (32,) * 50 + (64,) * 6 + (32,) * 10  # channels of each layer in `fixture_pack.models`
+SD15_WIDTHS = (32,) * 16
 ENCODER = {"hidden": 64, "layers": 3, "projection": 48, "feed_forward": 128}
 OTHER_ENCODER = {"hidden": 96, "layers": 3, "projection": 80, "feed_forward": 128}
 

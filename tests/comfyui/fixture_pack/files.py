@@ -15,11 +15,12 @@ from safetensors.torch import save_file
 from .models import build
 
 RANK = 2
-# (file in models/loras, checkpoint it was trained on, what the trainer wrote as its base, seed)
+# (file in models/loras, checkpoint whose shapes it has, what the trainer wrote as its architecture and base, seed)
 LORAS = (
-    ("mira_v1.safetensors", "tiny-sdxl", "sdxl_base_v1-0", 1),
-    ("mira_v2.safetensors", "tiny-sdxl", "sdxl_base_v1-0", 2),
-    ("otis_v1.safetensors", "tiny-sd15", "sd_v1", 3),
+    ("mira_v1.safetensors", "tiny-sdxl", "sdxl_base_v1-0", "tiny-sdxl.safetensors", 1),
+    ("mira_v2.safetensors", "tiny-sdxl", "sdxl_base_v1-0", "tiny-sdxl.safetensors", 2),
+    ("vera_v1.safetensors", "tiny-sdxl", "sdxl_base_v1-0", "ponyDiffusionV6XL.safetensors", 3),
+    ("otis_v1.safetensors", "tiny-sd15", "sd_v1", "tiny-sd15.safetensors", 4),
 )
 CHECKPOINTS = {"tiny-sdxl": "sdxl", "tiny-sd15": "sd15"}
 
@@ -35,16 +36,18 @@ def write_missing() -> None:
         model, clip, vae = build(architecture, seed=0)
         comfy.sd.save_checkpoint(str(path), model, clip, vae)
         base_hash = hashlib.sha256(path.read_bytes()).hexdigest()
-        for lora, trained_on, family, seed in LORAS:
-            if trained_on == name:
-                save_file(_lora(model, clip, seed), loras / lora, metadata=_header(family, base_hash))
+        for lora, shaped_like, family, base, seed in LORAS:
+            if shaped_like == name:
+                header = _header(family, base, base_hash if base == path.name else "")
+                save_file(_lora(model, clip, seed), loras / lora, metadata=header)
 
 
-def _header(family: str, base_hash: str) -> dict[str, str]:
+def _header(family: str, base: str, base_hash: str) -> dict[str, str]:
     """What kohya's trainer writes beside the weights, as far as somebody reads it."""
     architecture = "stable-diffusion-v1" if family == "sd_v1" else "stable-diffusion-xl-v1-base"
     return {
         "ss_base_model_version": family,
+        "ss_sd_model_name": base,
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(RANK),
         "ss_network_alpha": str(RANK),

@@ -3,7 +3,8 @@
 Each is a checkpoint architecture of its own, registered beside the real ones, so that a file of it is recognised and
 loaded by CheckpointLoaderSimple as any other. What other people's code looks at is as in the real one: the layout of
 the blocks, the number of cross-attention layers (70 in SDXL, 16 in SD 1.5), the width of the text (2048, 768) and of
-the added conditioning (2816). Only channels are few: 32 everywhere, the least that GroupNorm takes.
+the added conditioning (2816). Only channels are few: 32, the least that GroupNorm takes, and 64 in SDXL's middle stage,
+so that layers in a wrong order are seen and FreeU, which knows its stages by their channels, has something to do.
 
 The text encoders are narrow too; what they say is repeated to the width the UNet reads. The VAE is TAESD.
 """
@@ -41,7 +42,7 @@ SDXL_UNET = UNET | {
     "num_classes": "sequential",
     "adm_in_channels": 2816,
     "num_res_blocks": [2, 2, 2],
-    "channel_mult": [1, 1, 1],
+    "channel_mult": [1, 2, 1],
     "transformer_depth": [0, 0, 2, 2, 10, 10],
     "transformer_depth_middle": 10,
     "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
