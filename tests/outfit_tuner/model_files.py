@@ -28,6 +28,10 @@ def _prefixed(shapes: Shapes) -> Shapes:
     return {f"image_proj.{name}": shape for name, shape in shapes.items()}
 
 
+def _weight_and_bias(name: str, shape: tuple[int, ...]) -> Shapes:
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+
 def plain(embed_dim: int, cross_dim: int, widths: tuple[int, ...], tokens: int = 4) -> Shapes:
     rows = tokens * cross_dim
     proj = {"proj.weight": (rows, embed_dim), "proj.bias": (rows,), "norm.weight": (cross_dim,)}
@@ -88,22 +92,83 @@ PUBLISHED: dict[str, Shapes] = {
 
 
 def clip_vision(hidden: int, layers: int, projection: int, feed_forward: int, tokens: int = 257) -> Shapes:
-    """A CLIP vision tower as transformers names it; only what tells towers apart."""
+    """A CLIP vision tower as transformers names it."""
     shapes: Shapes = {
         "vision_model.embeddings.class_embedding": (hidden,),
         "vision_model.embeddings.patch_embedding.weight": (hidden, 3, 14, 14),
         "vision_model.embeddings.position_embedding.weight": (tokens, hidden),
         "visual_projection.weight": (projection, hidden),
+        **_weight_and_bias("vision_model.pre_layrnorm", (hidden,)),
+        **_weight_and_bias("vision_model.post_layernorm", (hidden,)),
     }
     for at in range(layers):
-        for norm in ("layer_norm1", "layer_norm2"):
-            shapes |= {f"vision_model.encoder.layers.{at}.{norm}.{part}": (hidden,) for part in ("weight", "bias")}
-        shapes[f"vision_model.encoder.layers.{at}.mlp.fc1.weight"] = (feed_forward, hidden)
+        layer = f"vision_model.encoder.layers.{at}"
+        for part in ("layer_norm1", "layer_norm2"):
+            shapes |= _weight_and_bias(f"{layer}.{part}", (hidden,))
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            shapes |= _weight_and_bias(f"{layer}.self_attn.{part}", (hidden, hidden))
+        shapes |= _weight_and_bias(f"{layer}.mlp.fc1", (feed_forward, hidden))
+        shapes |= _weight_and_bias(f"{layer}.mlp.fc2", (hidden, feed_forward))
     return shapes
 
 
+def open_clip_vision(hidden: int, layers: int, projection: int, feed_forward: int, tokens: int = 257) -> Shapes:
+    """The same tower as OpenCLIP names it."""
+    shapes: Shapes = {
+        "visual.class_embedding": (hidden,),
+        "visual.conv1.weight": (hidden, 3, 14, 14),
+        "visual.positional_embedding": (tokens, hidden),
+        "visual.proj": (hidden, projection),
+        **_weight_and_bias("visual.ln_pre", (hidden,)),
+        **_weight_and_bias("visual.ln_post", (hidden,)),
+    }
+    for at in range(layers):
+        layer = f"visual.transformer.resblocks.{at}"
+        shapes |= _weight_and_bias(f"{layer}.ln_1", (hidden,)) | _weight_and_bias(f"{layer}.ln_2", (hidden,))
+        shapes |= {f"{layer}.attn.in_proj_weight": (3 * hidden, hidden), f"{layer}.attn.in_proj_bias": (3 * hidden,)}
+        shapes |= _weight_and_bias(f"{layer}.attn.out_proj", (hidden, hidden))
+        shapes |= _weight_and_bias(f"{layer}.mlp.c_fc", (feed_forward, hidden))
+        shapes |= _weight_and_bias(f"{layer}.mlp.c_proj", (hidden, feed_forward))
+    return shapes
+
+
+def unet(cross_dim: int, layers: dict[str, int], prefix: str = "model.diffusion_model.") -> Shapes:
+    """The keys' matrices of a UNet's cross-attention: `{"input_blocks.4.1.transformer_blocks.0": width}`."""
+    return {f"{prefix}{layer}.attn2.to_k.weight": (width, cross_dim) for layer, width in layers.items()}
+
+
+def _sd15_layers() -> dict[str, int]:
+    down = {1: 320, 2: 320, 4: 640, 5: 640, 7: 1280, 8: 1280}
+    up = {3: 1280, 4: 1280, 5: 1280, 6: 640, 7: 640, 8: 640, 9: 320, 10: 320, 11: 320}
+    return {
+        **{f"input_blocks.{block}.1.transformer_blocks.0": width for block, width in down.items()},
+        "middle_block.1.transformer_blocks.0": 1280,
+        **{f"output_blocks.{block}.1.transformer_blocks.0": width for block, width in up.items()},
+    }
+
+
+def _sdxl_layers() -> dict[str, int]:
+    down, up = {4: (2, 640), 5: (2, 640), 7: (10, 1280), 8: (10, 1280)}, {}
+    for block in range(6):
+        up[block] = (10, 1280) if block < 3 else (2, 640)
+    layers = {
+        f"input_blocks.{block}.1.transformer_blocks.{at}": width
+        for block, (depth, width) in down.items()
+        for at in range(depth)
+    }
+    layers |= {f"middle_block.1.transformer_blocks.{at}": 1280 for at in range(10)}
+    return layers | {
+        f"output_blocks.{block}.1.transformer_blocks.{at}": width
+        for block, (depth, width) in up.items()
+        for at in range(depth)
+    }
+
+
+SD15_UNET = unet(768, _sd15_layers())
+SDXL_UNET = unet(2048, _sdxl_layers())
 VIT_H = clip_vision(1280, 32, 1024, 5120)
 VIT_BIGG = clip_vision(1664, 48, 1280, 8192)
+VIT_BIGG_OPEN_CLIP = open_clip_vision(1664, 48, 1280, 8192)
 VIT_L = clip_vision(1024, 24, 768, 4096)
 
 
@@ -140,3 +205,16 @@ def random_weights(
     generator = torch.Generator().manual_seed(seed)
     for name, shape in shapes.items():
         yield name, (torch.randn(shape, generator=generator) * 0.2).to(dtype)
+
+
+def lora(cross_dim: int, *, text_encoders: int = 1, rank: int = 4) -> Shapes:
+    """A LoRA in kohya's names: one cross-attention layer, and one layer of each text encoder."""
+    shapes: Shapes = {}
+    names = {"lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k": (640, cross_dim)}
+    for at in range(1, text_encoders + 1):
+        prefix = "lora_te" if text_encoders == 1 else f"lora_te{at}"
+        names[f"{prefix}_text_model_encoder_layers_0_self_attn_q_proj"] = (768, 768)
+    for name, (rows, columns) in names.items():
+        shapes |= {f"{name}.lora_down.weight": (rank, columns), f"{name}.lora_up.weight": (rows, rank)}
+        shapes[f"{name}.alpha"] = ()
+    return shapes

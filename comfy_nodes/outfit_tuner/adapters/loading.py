@@ -23,13 +23,14 @@ class Adapter:
     `image_proj`: the image projection's weights by name, without the file's `image_proj.`. `key_values`: for each
     cross-attention layer, in the file's order, `(to_k, to_v)`, each `[width, cross_dim]`. The tensors lie in the file's
     pages, on the CPU: whoever computes with one takes it to the UNet's device and dtype then, one at a time, since
-    keys and values are computed once. `sha256` is of the file's bytes.
+    keys and values are computed once. `sha256` is of the file's bytes, `name` is the file's, for messages.
     """
 
     sha256: str
     layout: Layout
     image_proj: Mapping[str, torch.Tensor]
     key_values: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+    name: str = "This adapter"
 
 
 def load_adapter(path: Path, sha256: str) -> Adapter:
@@ -53,7 +54,7 @@ def load_adapter(path: Path, sha256: str) -> Adapter:
             )
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path.name} cannot be read ({error}): download it again.") from error
-    return Adapter(sha256, layout, image_proj, key_values)
+    return Adapter(sha256, layout, image_proj, key_values, path.name)
 
 
 def _finite(weight: torch.Tensor, key: str, path: Path) -> torch.Tensor:

@@ -1,0 +1,146 @@
+"""What an image encoder sees in references, computed once per picture and kept.
+
+A picture is known by the sha256 of its bytes and by how it was fitted to a square; together with the encoder's sha256
+and the preprocessing these decide the features, so a picture that was seen before is not encoded again, in this process
+or a later one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from .safetensors_header import ModelFileError
+from .sockets import Reference, ReferenceFeatures
+
+__all__ = ["Encoder", "FeaturesError", "Seen", "SeenStore", "encode", "joined"]
+
+
+class FeaturesError(ValueError):
+    """References that cannot be encoded together; the message says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One picture as an encoder saw it, float32 on the CPU.
+
+    `pooled`: `[dim]`, the projected image embedding. `hidden`: `[tokens, dim]`, the penultimate layer.
+    """
+
+    pooled: torch.Tensor
+    hidden: torch.Tensor
+
+
+class Encoder(Protocol):
+    """A CLIP image encoder. `preprocessing` names what `pixels` does: the same name, the same pixels of a picture."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def image_size(self) -> int:
+        """Of the square it looks at, in pixels."""
+        ...
+
+    @property
+    def preprocessing(self) -> str: ...
+
+    def pixels(self, image: torch.Tensor) -> torch.Tensor:
+        """Pixel values `[1, 3, image_size, image_size]` of a picture `[1, side, side, 3]`, 0 to 1."""
+        ...
+
+    def look(self, pixels: torch.Tensor) -> list[Seen]:
+        """What it sees in each of the pixel values `[batch, 3, image_size, image_size]`."""
+        ...
+
+
+class SeenStore(Protocol):
+    """Where features are kept between calls, by a name of 64 hex digits."""
+
+    def get(self, name: str) -> Seen | None: ...
+
+    def put(self, name: str, seen: Seen) -> None: ...
+
+
+def encode(encoder: Encoder, store: SeenStore, reference: Reference, weight: float = 1.0) -> ReferenceFeatures:
+    """The features of one reference.
+
+    Raises:
+        ModelFileError: the encoder gives no numbers, so its weights are damaged.
+    """
+    wanted = {
+        "picture": f"{reference.sha256}/{reference.fitting}",
+        "black": "black",
+        "zeros": "zeros",
+    }
+    names = {part: _name(encoder, what) for part, what in wanted.items()}
+    seen = {part: kept for part, name in names.items() if (kept := store.get(name)) is not None}
+    missing = [part for part in wanted if part not in seen]
+    if missing:
+        pixels = torch.cat([_pixels(encoder, part, reference) for part in missing])
+        for part, new in zip(missing, encoder.look(pixels), strict=True):
+            if not (_finite(new.pooled) and _finite(new.hidden)):
+                raise ModelFileError("The image encoder gives no numbers, so its file is damaged: download it again.")
+            store.put(names[part], new)
+            seen[part] = new
+    return ReferenceFeatures(
+        pooled=seen["picture"].pooled.unsqueeze(0),
+        hidden=seen["picture"].hidden.unsqueeze(0),
+        blank_hidden_image=seen["black"].hidden.unsqueeze(0),
+        blank_hidden_pixels=seen["zeros"].hidden.unsqueeze(0),
+        weights=(float(weight),),
+        key=_key([names["picture"]], (float(weight),)),
+    )
+
+
+def joined(first: ReferenceFeatures, then: ReferenceFeatures) -> ReferenceFeatures:
+    """Several references in order. Both must come from the same encoder.
+
+    Raises:
+        FeaturesError: they do not.
+    """
+    if not torch.equal(first.blank_hidden_image, then.blank_hidden_image):
+        raise FeaturesError("These references were encoded by different image encoders: use one pair of outfit models.")
+    weights = (*first.weights, *then.weights)
+    return ReferenceFeatures(
+        pooled=torch.cat([first.pooled, then.pooled]),
+        hidden=torch.cat([first.hidden, then.hidden]),
+        blank_hidden_image=first.blank_hidden_image,
+        blank_hidden_pixels=first.blank_hidden_pixels,
+        weights=weights,
+        key=_key([first.key, then.key], weights),
+    )
+
+
+def _pixels(encoder: Encoder, part: str, reference: Reference) -> torch.Tensor:
+    """Of the reference; of a black picture; or zeros, which the mean colour of the training pictures becomes."""
+    size = encoder.image_size
+    if part == "zeros":
+        return torch.zeros(1, 3, size, size)
+    if part == "black":
+        return encoder.pixels(torch.zeros(1, size, size, 3))
+    pixels = encoder.pixels(reference.image)
+    if reference.mask is None:
+        return pixels
+    mask = reference.mask.unsqueeze(1).float()
+    if mask.shape[-2:] != (size, size):
+        mask = torch.nn.functional.interpolate(mask, size=(size, size), mode="bicubic", antialias=True)
+    return pixels * mask.to(pixels)  # outside the item the mean colour, of which the encoder makes least
+
+
+def _name(encoder: Encoder, what: str) -> str:
+    return hashlib.sha256("\n".join((encoder.sha256, encoder.preprocessing, what)).encode()).hexdigest()
+
+
+def _key(parts: Sequence[str], weights: Sequence[float]) -> str:
+    return hashlib.sha256("\n".join((*parts, *map(repr, weights))).encode()).hexdigest()
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    low, high = torch.aminmax(tensor)
+    return math.isfinite(low) and math.isfinite(high)
