@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from comfy_api.latest import ComfyExtension
 
-__all__ = ["comfy_entrypoint"]
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]
+
+WEB_DIRECTORY = "./comfy_nodes/web"
+"""Below the clone: the editor extension and the help pages, which ComfyUI serves."""
 
 
 async def comfy_entrypoint() -> ComfyExtension:
