@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ..atomic import TEMPORARY_SUFFIX, write_atomically
 from ..file_lock import LockTimeout, locked
@@ -32,23 +33,33 @@ _STALE_SECONDS = 3600.0  # a temporary file this old is of a process that was ki
 
 
 class CacheError(Exception):
-    """Something about the cache; the message says what to do."""
+    """Something about the cache; the message says what to do, and `code` tells programs which it is."""
+
+    code: ClassVar[str]
 
 
 class NotCached(CacheError):
     """Nothing is kept under this sha256."""
 
+    code = "not_cached"
+
 
 class Pinned(CacheError):
     """It is pinned, and stays until it is not."""
+
+    code = "pinned"
 
 
 class CacheFull(CacheError):
     """There is no room, and what is there is pinned."""
 
+    code = "cache_full"
+
 
 class CacheUnwritable(CacheError):
     """The folder cannot be written to: read-only, full, or held by another process."""
+
+    code = "cache_unwritable"
 
 
 @dataclass(frozen=True, order=True)

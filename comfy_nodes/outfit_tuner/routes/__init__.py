@@ -7,13 +7,15 @@ does not look at the token: `register` puts every route behind the guard.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from aiohttp import web
 
+from ...host import prompt_server
 from ..presets.here import presets_here
+from ..references.here import fetcher_here, references_here
 from .presets import PresetRoutes
+from .references import ReferenceRoutes
 from .route import Route, guarded
 
 __all__ = ["Route", "guarded", "pack_routes", "register"]
@@ -21,22 +23,21 @@ __all__ = ["Route", "guarded", "pack_routes", "register"]
 
 def pack_routes() -> list[Route]:
     """Every route of the pack."""
-    routes: list[Route] = [*PresetRoutes(presets_here).routes()]
+    routes: list[Route] = [
+        *PresetRoutes(presets_here).routes(),
+        *ReferenceRoutes(references_here, fetcher_here).routes(),
+    ]
     return [Route("GET", "/vestige", _listing(routes)), *routes]
 
 
 def register() -> None:
     """Puts the routes on ComfyUI's server, which serves each under `/api` too. Nothing happens without one."""
-    server = _prompt_server()
-    if server is None:
+    try:
+        server = prompt_server()
+    except RuntimeError:
         return
     for route in pack_routes():
         server.routes.route(route.method, route.path)(guarded(route.handler))
-
-
-def _prompt_server() -> Any | None:
-    """Looked up and not imported: outside ComfyUI `server` is a package of this repository."""
-    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
 
 
 def _listing(routes: list[Route]) -> Any:
