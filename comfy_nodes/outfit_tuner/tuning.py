@@ -8,15 +8,28 @@ from typing import Literal, get_args
 
 from .schedules import WEIGHT_TYPES, ScheduleError, parse_layer_weights
 
-__all__ = ["BEHAVIOURS", "COMBINES", "SCALINGS", "FreeU", "Pins", "Tuning", "TuningError", "TuningValues"]
+__all__ = [
+    "BEHAVIOURS",
+    "COMBINES",
+    "ON_MISFIT",
+    "SCALINGS",
+    "FreeU",
+    "OnMisfit",
+    "Pins",
+    "Tuning",
+    "TuningError",
+    "TuningValues",
+]
 
 Behaviour = Literal["ipadapter_plus", "reference"]
 Scaling = Literal["V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"]
 Combine = Literal["concat", "add", "subtract", "average", "norm average"]
+OnMisfit = Literal["refuse", "warn"]
 
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
 COMBINES: tuple[Combine, ...] = get_args(Combine)
+ON_MISFIT: tuple[OnMisfit, ...] = get_args(OnMisfit)
 
 
 class TuningError(ValueError):
@@ -95,11 +108,16 @@ class Pins:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a tuning socket carries. `origin` is `name@version` of the preset, None for values set by hand."""
+    """What a tuning socket carries.
+
+    `origin` is `name@version` of the preset, None for values set by hand. `on_misfit` says what happens where other
+    files are loaded than those of `pins` (`pins.py`).
+    """
 
     values: TuningValues
     pins: Pins = Pins()
     origin: str | None = None
+    on_misfit: OnMisfit = "refuse"
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .apply_outfit import ApplyOutfit
+from .tuning_preset import TuningPreset
+from .tuning_values import TuningValues
 
 __all__ = ["NODES"]
 
-NODES: tuple[type[io.ComfyNode], ...] = (ApplyOutfit,)
+NODES: tuple[type[io.ComfyNode], ...] = (
+    ApplyOutfit,
+    TuningPreset,
+    TuningValues,
+)

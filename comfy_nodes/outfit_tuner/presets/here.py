@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from .store import PresetStore
 
 __all__ = ["presets_here"]
 
 
 def presets_here() -> PresetStore:
-    """The store in ComfyUI's user folder, `user/default/vestige/presets`."""
-    import folder_paths
+    """The store in ComfyUI's user folder, where ComfyUI's own routes neither read nor write."""
+    from ..folders import private_folder
 
-    return PresetStore(Path(folder_paths.get_user_directory()) / "default" / "vestige" / "presets")
+    return PresetStore(private_folder("presets"))

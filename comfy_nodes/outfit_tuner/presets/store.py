@@ -126,6 +126,22 @@ class PresetStore:
             raise _not_saved(error, self._own) from error
         raise PresetNotSaved(f"'{name}' was not saved: others kept saving it at the same time. Save it again.")
 
+    def save_changed(
+        self, name: str, values: TuningValues, *, pins: Pins = UNPINNED, notes: str = "", parent: str | None = None
+    ) -> Preset:
+        """As `save`, or the newest version of `name` where it has the same values, pins and notes already.
+
+        Raises:
+            PresetError: as `save` does.
+        """
+        try:
+            newest = self.load(check_own_name(name))
+        except (PresetNotFound, PresetDamaged):
+            newest = None
+        if newest is not None and (newest.values, newest.pins, newest.notes) == (values, pins, _clean(notes)):
+            return newest
+        return self.save(name, values, pins=pins, notes=notes, parent=parent)
+
     def rollback(self, spec: str, notes: str | None = None) -> Preset:
         """A new version equal to the old one that `spec` names, which becomes its parent.
 

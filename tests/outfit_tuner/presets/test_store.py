@@ -66,6 +66,15 @@ def test_saving_again_makes_the_next_version_and_leaves_the_first(store: PresetS
     assert store.load("dress") == store.load("dress@latest") == store.load("dress@v2") == second
 
 
+def test_saving_what_the_newest_version_says_already_makes_none(store: PresetStore, tmp_path: Path) -> None:
+    first = store.save_changed("dress", VALUES, pins=PINS, notes="a ", parent="coat@1")
+    assert store.save_changed("dress", VALUES, pins=PINS, notes="a", parent="coat@2") == first
+    for number, changed in enumerate(({"notes": "b"}, {"pins": Pins()}, {}), 2):
+        assert store.save_changed("dress", VALUES, **{"pins": PINS, "notes": "a", **changed}).version == number
+    (tmp_path / "presets/dress/v4.json").write_text("{")
+    assert store.save_changed("dress", VALUES, pins=PINS, notes="a").version == 5
+
+
 def test_rollback_is_a_new_version_equal_to_the_old_one(store: PresetStore) -> None:
     first = store.save("dress", VALUES, pins=PINS, notes="good")
     store.save("dress", dataclasses.replace(VALUES, weight=0.9), parent="dress@1")
