@@ -229,7 +229,7 @@ async def test_thinking_is_a_sign_of_work(fake: FakeOpenAI, make_endpoint: Make,
 
 async def test_the_whole_reply_has_a_deadline_too(fake: FakeOpenAI, make_endpoint: Make, ask: Ask) -> None:
     fake.next(Stream(tuple(step for _ in range(100) for step in (Say("word "), Pause(0.05)))))
-    shown, end = await run(make_endpoint(silence_seconds=60, total_seconds=0.5), ask())
+    shown, end = await run(make_endpoint(silence_seconds=60, total_seconds=1.5), ask())
     assert isinstance(end, ModelTimeout)
     assert 0 < len(shown) < 100
 
