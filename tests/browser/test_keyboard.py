@@ -97,7 +97,7 @@ async def test_tabs_are_walked_with_arrows(nora: Visitor) -> None:
     await expect(nora.drawer.get_by_role("tab", name="Summary")).to_be_focused()
     await expect(nora.drawer.get_by_role("tabpanel", name="Summary")).to_be_visible()
     await nora.page.keyboard.press("End")
-    await expect(nora.drawer.get_by_role("tab", name="Your data")).to_have_attribute("aria-selected", "true")
+    await expect(nora.drawer.get_by_role("tab", name="Data")).to_have_attribute("aria-selected", "true")
 
 
 async def test_the_list_of_keys_opens_by_one_and_can_be_turned_off(nora: Visitor) -> None:

@@ -77,7 +77,7 @@ async def every_screen(visitor: Visitor, model: FakeOpenAI):
     memory = page.get_by_role("button", name="Memory", exact=True)
     if await memory.get_attribute("aria-expanded") == "false":
         await memory.click()
-    for tab in ("This turn", "Summary", "Pins", "Timeline", "Your data"):
+    for tab in ("This turn", "Summary", "Pins", "Timeline", "Data"):
         await visitor.tab(tab)
         await expect(visitor.drawer.get_by_role("tabpanel")).not_to_have_attribute("aria-busy", "true")
         yield f"memory: {tab}"

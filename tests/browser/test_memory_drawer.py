@@ -121,7 +121,7 @@ async def test_a_recalled_line_can_be_put_right(nora: Visitor) -> None:
 
 async def test_memory_is_taken_along_and_cleared(nora: Visitor) -> None:
     await nora.talk(SECRET)
-    await nora.tab("Your data")
+    await nora.tab("Data")
     async with nora.page.expect_download() as waiting:
         await nora.drawer.get_by_role("button", name="This character").click()
     download = await waiting.value
@@ -135,7 +135,7 @@ async def test_memory_is_taken_along_and_cleared(nora: Visitor) -> None:
 
 async def test_everything_goes_when_asked_for_in_words(nora: Visitor) -> None:
     await nora.talk(SECRET)
-    await nora.tab("Your data")
+    await nora.tab("Data")
     await nora.drawer.get_by_role("button", name="Delete everything").click()
     dialog = nora.page.get_by_role("dialog")
     await dialog.get_by_role("button", name="Delete everything").click()
@@ -149,7 +149,7 @@ async def test_everything_goes_when_asked_for_in_words(nora: Visitor) -> None:
 
 
 async def test_an_account_goes_with_everything_in_it(nora: Visitor) -> None:
-    await nora.tab("Your data")
+    await nora.tab("Data")
     await nora.drawer.get_by_role("button", name="Delete everything").click()
     dialog = nora.page.get_by_role("dialog")
     await dialog.get_by_role("checkbox").check()

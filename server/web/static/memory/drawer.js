@@ -38,7 +38,7 @@ export class Drawer {
       ["pins", "Pins", new PinsPanel(app)],
       ["search", "Search", new SearchPanel(app)],
       ["timeline", "Timeline", new TimelinePanel(app)],
-      ["data", "Your data", new DataPanel(app)],
+      ["data", "Data", new DataPanel(app)],
     ].map(([id, label, panel]) => this.#tab(/** @type {string} */ (id), /** @type {string} */ (label), /** @type {Panel} */ (panel)));
     this.#title = h("h2", { class: "drawer__title", id: uid("memory"), tabindex: "-1" }, "Memory");
     this.#body = h("div", { class: "drawer__body" }, this.#tabs.map(({ panel }) => panel.el));
