@@ -9,6 +9,6 @@ __all__ = ["presets_here"]
 
 def presets_here() -> PresetStore:
     """The store in ComfyUI's user folder, where ComfyUI's own routes neither read nor write."""
-    from ..folders import private_folder
+    from ...private import private_folder
 
     return PresetStore(private_folder("presets"))
