@@ -22,7 +22,9 @@ from server.memory.embedding import Embedder, make_embedder
 from server.memory.service import Memory
 from server.memory.views import MemoryOptions
 from server.metrics import Metrics
-from server.routing.open import open_model
+from server.routing.journal import Journal
+from server.routing.meters import AttemptMeters
+from server.routing.open import Providers, open_providers
 from server.routing.types import LanguageModel
 from server.settings import Settings
 from server.stores.chroma import open_chroma
@@ -92,9 +94,10 @@ async def _services(
         async with together(
             open_redis(settings, folder),
             open_chroma(settings, folder, dim=embedder.dim, embedder_id=embedder.id),
-            _given(overrides.model) if overrides.model else open_model(settings, metrics=metrics),
+            _given(overrides.model) if overrides.model else open_providers(settings),
             _warm(embedder),
-        ) as (redis, chroma, model, _):
+        ) as (redis, chroma, opened, _):
+            model = _chained(opened, redis, metrics)
             memory = Memory(
                 redis,
                 chroma,
@@ -146,6 +149,12 @@ async def _warm(embedder: Embedder) -> AsyncIterator[None]:
         yield
     finally:
         embedder.close()
+
+
+def _chained(opened: Providers | LanguageModel, redis: RedisPair, metrics: Metrics) -> LanguageModel:
+    if not isinstance(opened, Providers):
+        return opened
+    return opened.chain(redis.cache, Journal(AttemptMeters(metrics.registry)))
 
 
 @asynccontextmanager

@@ -21,7 +21,9 @@
     │  ├─ ModelUnavailable            503 model_unavailable    not reachable, overloaded, no such model
     │  ├─ ModelTimeout                504 model_timeout
     │  ├─ ModelRefused                502 model_refused        content filter, refusal, or nothing in it
-    │  └─ ModelMisconfigured          502 model_misconfigured  bad key, no credit, or a request of ours it rejects
+    │  ├─ ModelMisconfigured          502 model_misconfigured  bad key, no credit, or a request of ours it rejects
+    │  │  └─ ModelUnknown             502 model_misconfigured  no such model there, or not any more
+    │  └─ ModelExhausted              502 model_exhausted      every model of the chain was asked; details.attempts
     ├─ RenderError                    502 render_error         a ComfyUI host did not give a picture
     │  ├─ HostUnavailable             503 host_unavailable     not reachable, or it lost the render
     │  └─ GraphRejected               502 graph_rejected       a node, a model file or an input it does not have
@@ -49,10 +51,12 @@ __all__ = [
     "InvalidId",
     "InvalidRequest",
     "ModelError",
+    "ModelExhausted",
     "ModelMisconfigured",
     "ModelRefused",
     "ModelTimeout",
     "ModelUnavailable",
+    "ModelUnknown",
     "NotFound",
     "RateLimited",
     "RenderError",
@@ -169,6 +173,14 @@ class ModelRefused(ModelError):
 
 class ModelMisconfigured(ModelError):
     code = "model_misconfigured"
+
+
+class ModelUnknown(ModelMisconfigured):
+    pass
+
+
+class ModelExhausted(ModelError):
+    code = "model_exhausted"
 
 
 class RenderError(VestigeError):

@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCol
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
-_MODEL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 180)
 
 TurnOutcome = Literal["complete", "interrupted", "failed", "replayed", "refused"]
 
@@ -33,26 +32,6 @@ class Metrics:
             buckets=_REQUEST_SECONDS,
         )
         self._turns = Counter("vestige_turns", "Chat turns by how they ended.", ("outcome",), registry=registry)
-        self._first_token = Histogram(
-            "vestige_model_first_token_seconds",
-            "From the request to the model until its first visible token.",
-            ("model",),
-            registry=registry,
-            buckets=_MODEL_SECONDS,
-        )
-        self._model_seconds = Histogram(
-            "vestige_model_seconds",
-            "From the request to the model until its last token.",
-            ("model",),
-            registry=registry,
-            buckets=_MODEL_SECONDS,
-        )
-        self._model_errors = Counter(
-            "vestige_model_errors",
-            "Model calls that gave no usable reply, by error code.",
-            ("code",),
-            registry=registry,
-        )
         self._store_errors = Counter(
             "vestige_store_errors", "Requests refused because a store did not answer.", ("store",), registry=registry
         )
@@ -72,15 +51,6 @@ class Metrics:
 
     def turn(self, outcome: TurnOutcome) -> None:
         self._turns.labels(outcome).inc()
-
-    def first_token(self, model: str, seconds: float) -> None:
-        self._first_token.labels(model).observe(seconds)
-
-    def model_done(self, model: str, seconds: float) -> None:
-        self._model_seconds.labels(model).observe(seconds)
-
-    def model_error(self, code: str) -> None:
-        self._model_errors.labels(code).inc()
 
     def store_error(self, store: str) -> None:
         self._store_errors.labels(store).inc()

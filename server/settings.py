@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     """Chroma collections the windows are spread over. Fixed once the data folder exists."""
 
     # the language model
+    routing: Path | None = None
+    """The routing policy, such as `routing.toml`: which models answer whom. Without it the settings below name one."""
+    environment: Annotated[str, Field(min_length=1, max_length=40)] = "development"
+    """What this server is: `production`, `staging`. The log names it beside the end of the model key at the start."""
     openrouter_api_key: SecretStr | None = _known("openrouter_api_key")
     """Use OpenRouter."""
     llm_base_url: str | None = _known("llm_base_url")
@@ -187,16 +191,16 @@ class Settings(BaseSettings):
                 raise ValueError(error.message) from error
         return value
 
-    @field_validator("data")
+    @field_validator("data", "routing")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.openrouter_api_key and self.llm_base_url:
+        if self.openrouter_api_key and self.llm_base_url and self.routing is None:
             raise ValueError("set either openrouter_api_key or llm_base_url, not both: they name different providers")
-        if self.llm_api_key and not self.llm_base_url:
+        if self.llm_api_key and not self.llm_base_url and self.routing is None:
             raise ValueError("llm_api_key is set but llm_base_url is not: say which server the key is for")
         if self.cache_redis_url and not self.redis_url:
             raise ValueError(

@@ -9,9 +9,6 @@ from server.metrics import Metrics
     ("count", "line"),
     [
         (lambda m: m.turn("complete"), 'vestige_turns_total{outcome="complete"} 1.0'),
-        (lambda m: m.first_token("smol", 0.3), 'vestige_model_first_token_seconds_bucket{le="0.5",model="smol"} 1.0'),
-        (lambda m: m.model_done("smol", 3), 'vestige_model_seconds_sum{model="smol"} 3.0'),
-        (lambda m: m.model_error("model_timeout"), 'vestige_model_errors_total{code="model_timeout"} 1.0'),
         (lambda m: m.store_error("state"), 'vestige_store_errors_total{store="state"} 1.0'),
         (lambda m: m.refused_credential(), "vestige_refused_credentials_total 1.0"),
     ],

@@ -21,7 +21,7 @@ from yarl import URL
 
 from server.errors import ModelError, ModelMisconfigured, ModelUnavailable, StartupError
 from server.processes import Child, spawn_child
-from server.routing.calls import ModelMetrics
+from server.routing.calls import Call
 from server.routing.endpoint import ChatEndpoint, collect
 from server.routing.options import Options
 from server.routing.shorten import shorten
@@ -83,13 +83,11 @@ class BundledModel:
         *,
         silence_seconds: float,
         total_seconds: float,
-        metrics: ModelMetrics | None = None,
     ) -> None:
         self._session = session
         self._model_file = model_file
         self._silence_seconds = silence_seconds
         self._total_seconds = total_seconds
-        self._metrics = metrics
         self._running: _Running | None = None
         self._failure: str | None = None
         self._settled = asyncio.Event()  # it runs, or the last start failed
@@ -110,11 +108,12 @@ class BundledModel:
         """The child's process id; None while there is no child."""
         return self._running.child.pid if self._running and self._running.child.returncode is None else None
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Token | Finished, None]:
+    async def stream(self, request: ModelRequest, call: Call | None = None) -> AsyncGenerator[Token | Finished, None]:
+        """As `LanguageModel` says; `call` is filled in meanwhile."""
         for last in (False, False, True):
             running = await self._up()
             try:
-                async with aclosing(running.endpoint.stream(request)) as events:
+                async with aclosing(running.endpoint.stream(request, call)) as events:
                     async for event in events:
                         yield event
                 return
@@ -229,7 +228,7 @@ class BundledModel:
             total_seconds=self._total_seconds,
             bundled=True,
         )
-        return ChatEndpoint(self._session, options, metrics=self._metrics)
+        return ChatEndpoint(self._session, options)
 
 
 @asynccontextmanager

@@ -1,72 +1,62 @@
-"""The account of one model call: its times, its tokens and how it ended, for the log and the metrics."""
+"""One call of one model: what is asked of it beside the prompt, and what is known of it while it runs."""
 
-from typing import Protocol
-
-import structlog
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from server.errors import ModelError
 from server.routing.clock import Clock
-from server.routing.types import Finished
-
-
-class ModelMetrics(Protocol):
-    """Where calls are counted; `server.metrics.Metrics` is one. Times are seconds."""
-
-    def first_token(self, model: str, seconds: float) -> None: ...
-    def model_done(self, model: str, seconds: float) -> None: ...
-    def model_error(self, code: str) -> None: ...
+from server.routing.types import Usage
 
 
 class Call:
-    """Fills up while a call runs; `report` writes it out once, however the call ended."""
+    """Made by whoever wants an answer, filled in by the endpoint, whichever way the call ends.
 
-    def __init__(self, purpose: str, model: str, clock: Clock) -> None:
+    Args:
+        clock: its deadlines.
+        model: the id to ask for; None for the endpoint's own choice.
+        preferences: OpenRouter's `provider` object.
+        on_identified: told once what the provider calls this generation.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        model: str | None = None,
+        preferences: Mapping[str, Any] | None = None,
+        on_identified: Callable[[str], None] | None = None,
+    ) -> None:
+        self.clock = clock
         self.model = model
-        self._purpose = purpose
-        self._clock = clock
-        self._started = clock.now()
-        self._first: float | None = None
-        self._ended: float | None = None
-        self._finished: Finished | None = None
-        self._error: ModelError | None = None
+        self.preferences = preferences
+        self.answered_by: str | None = None
+        """The model that the server says it used."""
+        self.generation: str | None = None
+        self.usage: Usage | None = None
+        self.sent = False
+        """Something may have been generated, and billed."""
+        self.first: float | None = None
+        """Seconds to the first visible token."""
+        self._on_identified = on_identified
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return self.clock.now() - self.clock.started
 
     def token(self) -> None:
         """A visible token came."""
-        if self._first is None:
-            self._first = self._clock.now() - self._started
+        if self.first is None:
+            self.first = self.seconds
+            self.clock.spoke()
 
-    def done(self, finished: Finished) -> None:
-        self._finished = finished
-        self._ended = self._clock.now() - self._started
+    def identified(self, generation: str | None) -> None:
+        """The provider named the generation."""
+        if generation and self.generation is None:
+            self.generation = generation
+            if self._on_identified is not None:
+                self._on_identified(generation)
 
     def failed(self, error: ModelError) -> ModelError:
-        """Notes how it failed, and says in the error whether a part of the reply came before."""
-        self._error = type(error)(error.message, **error.details, partial=self._first is not None)
-        return self._error
-
-    def report(self, metrics: ModelMetrics | None) -> None:
-        """Neither the prompt nor the reply is in it."""
-        outcome = self._error.code if self._error else "done" if self._finished else "aborted"
-        usage = self._finished.usage if self._finished else None
-        structlog.get_logger("vestige.model").info(
-            "model call",
-            model=self.model,
-            purpose=self._purpose,
-            outcome=outcome,
-            reason=self._finished.reason if self._finished else None,
-            upstream_status=self._error.details.get("upstream_status") if self._error else None,
-            first_token_ms=None if self._first is None else round(self._first * 1000),
-            total_ms=None if self._ended is None else round(self._ended * 1000),
-            prompt_tokens=usage.prompt_tokens if usage else None,
-            completion_tokens=usage.completion_tokens if usage else None,
-            cached_tokens=usage.cached_tokens if usage else None,
-            cost_microdollars=usage.cost if usage else None,
-        )
-        if metrics is None:
-            return
-        if self._first is not None:
-            metrics.first_token(self.model, self._first)
-        if self._ended is not None:
-            metrics.model_done(self.model, self._ended)
-        if self._error is not None:
-            metrics.model_error(self._error.code)
+        """`error`, saying whether a part of the reply came before."""
+        return type(error)(error.message, **{**error.details, "partial": self.first is not None})

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from server.errors import ModelError, ModelUnavailable
 from server.routing.clock import Clock
-from server.routing.failures import Report, Target, read_report
+from server.routing.failures import Report, Target, Unreachable, read_report
 from server.routing.options import Options, SecretHeaders
 from server.routing.sse import EventReader, EventTooLarge
 from server.routing.wire import Chunk, chunk_of, read_chunk
@@ -32,17 +33,24 @@ class Exchange:
     def __init__(self, session: aiohttp.ClientSession, options: Options) -> None:
         self._session = session
         self._base = options.base_url
+        self._urls: dict[str, URL] = {}
         self._headers = options.headers()
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
     @asynccontextmanager
     async def open(
-        self, method: str, path: str, body: Mapping[str, Any] | None, target: Target, clock: Clock
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        target: Target,
+        clock: Clock,
+        query: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response up to its headers, whatever its status. Left before the body's end, the connection is closed.
 
         Raises:
-            ModelUnavailable, ModelTimeout: there is none.
+            ModelUnavailable, ModelTimeout: there is none; `Unreachable` where nothing was sent.
         """
         headers, data = self._headers, None
         if body is not None:
@@ -53,12 +61,18 @@ class Exchange:
         try:
             async with clock.wait():
                 response = await self._session.request(
-                    method, self._base / path, data=data, headers=headers, allow_redirects=False, timeout=self._timeout
+                    method,
+                    self._url(path),
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=self._timeout,
                 )
         except aiohttp.ClientSSLError as error:
-            raise ModelUnavailable(f"{target} has a certificate that is not trusted.", model=target.model) from error
+            raise Unreachable(f"{target} has a certificate that is not trusted.", model=target.model) from error
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
-            raise ModelUnavailable(f"{target} cannot be reached. Is it running?", model=target.model) from error
+            raise Unreachable(f"{target} cannot be reached. Is it running?", model=target.model) from error
         except aiohttp.ClientConnectionError as error:
             raise ModelUnavailable(f"{target} hung up without an answer. Try again.", model=target.model) from error
         except TimeoutError as error:
@@ -73,6 +87,13 @@ class Exchange:
             yield response
         finally:
             response.close()  # an abort, unless the body was read to its end: then the connection is back in the pool
+
+    def _url(self, path: str) -> URL:
+        """Made once for each path: joining them costs more than sending a small request."""
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = self._base / path
+        return url
 
     async def chunks(
         self, response: aiohttp.ClientResponse, max_tokens: int, target: Target, clock: Clock

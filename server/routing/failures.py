@@ -3,10 +3,13 @@
 400 413 422              ModelMisconfigured   our request, or a model id it does not take
 401 402 403              ModelMisconfigured   key, credit, permission
 403 with moderation      ModelRefused         so is any error that names a content policy
-404 410                  ModelMisconfigured   no such model, or a wrong address
+404 410                  ModelUnknown         no such model, or a wrong address
+400 that says so         ModelUnknown
 408 409 425 429 5xx      ModelUnavailable     `retry_after` in seconds where the server said
 3xx                      ModelMisconfigured   redirects are never followed: the key would travel along
-an error in the stream   the same by its code; ModelUnavailable where it has none
+an error in the stream   the same by its code; ModelUnavailable where it has none; details.in_stream
+
+Which of them another model may mend, `mended_by_another` says.
 """
 
 import re
@@ -16,7 +19,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from server.errors import ModelError, ModelMisconfigured, ModelRefused, ModelUnavailable
+from server.errors import (
+    ModelError,
+    ModelMisconfigured,
+    ModelRefused,
+    ModelTimeout,
+    ModelUnavailable,
+    ModelUnknown,
+)
 from server.routing.types import PromptMessage
 from server.routing.wire import DISPENSABLE
 
@@ -24,6 +34,12 @@ _SLUG = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _POLICY = ("moderation", "content_policy", "content_filter", "content_management", "safety")
 _TOO_LONG = ("context_length", "context_size", "context_window", "prompt_too_long", "string_too_long")
+_UNKNOWN = ("model_not_found", "invalid_model", "unknown_model", "model_not_available", "model_deprecated")
+_SAYS_UNKNOWN = re.compile(
+    r"not a valid model|no endpoints found|unknown model|model\b.{0,120}\b(?:not found|not exist|deprecated|retired|"
+    r"no longer (?:available|supported))",
+    re.IGNORECASE | re.DOTALL,
+)
 _MAX_SAID = 200
 _QUOTE = 24  # so many characters in common with the prompt are a quotation of it
 _MAX_RETRY_AFTER = 86_400.0
@@ -98,6 +114,7 @@ def failure(
         details.update(prompt_tokens=report.prompt_tokens, context_tokens=report.context_tokens)
 
     if (status == 403 and report.moderated) or (400 <= status < 500 and report.names(_POLICY)):
+        details["refusal"] = "content_filter"
         return ModelRefused(
             "The provider's content filter refused the message. Rephrase it, or choose another model.", **details
         )
@@ -108,7 +125,26 @@ def failure(
         when = f"in {wait:.0f} s" if wait else "in a moment"
         state = "is over its rate limit" if status == 429 else f"cannot answer just now (status {status})"
         return ModelUnavailable(f"{target} {state}. Try again {when}.", **details)
-    return ModelMisconfigured(_sentence(target, status, report, prompt), **details)
+    kind = ModelUnknown if status in (404, 410) or (status == 400 and _says_unknown(report)) else ModelMisconfigured
+    return kind(_sentence(target, status, report, prompt), **details)
+
+
+def mended_by_another(error: ModelError) -> bool:
+    """Whether another model may do better: not with a bad key, no credit, or a bad request of ours.
+
+    An error within a stream is the model's however it is numbered: key, credit and request had been taken.
+    """
+    if isinstance(error, ModelUnavailable | ModelTimeout | ModelRefused | ModelUnknown):
+        return True
+    return error.details.get("in_stream") is True
+
+
+class Unreachable(ModelUnavailable):
+    """Nothing was sent, so nothing was generated."""
+
+
+def _says_unknown(report: Report) -> bool:
+    return report.names(_UNKNOWN) or bool(_SAYS_UNKNOWN.search(report.message[:1_000]))
 
 
 def _sentence(target: Target, status: int, report: Report, prompt: Sequence[PromptMessage]) -> str:
@@ -122,7 +158,7 @@ def _sentence(target: Target, status: int, report: Report, prompt: Sequence[Prom
         return f"{target} says there is no credit for {model}: add credit there, or set {name} to a free model."
     if status == 403:
         return f"{target} does not allow this key to use {model}: check {key or 'the key'} and its permissions."
-    if status in (404, 410):
+    if status in (404, 410) or (status == 400 and _says_unknown(report)):
         return (
             f"{target} does not offer the model {model}: check {name}, and that the address is whole "
             f"(it often ends in /v1).{_said(report, prompt)}"

@@ -1,25 +1,113 @@
-"""Which language model the settings ask for, opened and closed."""
+"""Which language models the settings ask for, opened and closed: one, or those of a routing policy."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
+from pydantic import SecretStr
+from redis.asyncio import Redis
 from yarl import URL
 
-from server.errors import ModelError
+from server.errors import ModelError, SettingsError
+from server.routing.attempts import Attempts, Endpoint, Tariff
+from server.routing.breaker import NoBreaker
+from server.routing.breaker.shared import RedisBreaker
 from server.routing.bundled import BundledModel, find_model_file, open_bundled
-from server.routing.calls import ModelMetrics
+from server.routing.catalogue import Catalogue
+from server.routing.chain import Chain
 from server.routing.endpoint import ChatEndpoint
+from server.routing.journal import Journal
 from server.routing.options import Options, parse_base_url
-from server.routing.types import LanguageModel
+from server.routing.policy.model import BUNDLED, OPENROUTER, OPENROUTER_URL, PolicyFile
+from server.routing.policy.reading import load_policy
+from server.routing.policy.routes import FilePolicy, OneModel, Routes, Rung
+from server.routing.prices import FREE, UNKNOWN
+from server.routing.spending import Spending
+from server.routing.turn import Skips
+from server.routing.wire import Dialect
 from server.settings import Settings
 
-OPENROUTER = URL("https://openrouter.ai/api/v1")
 OPENROUTER_MODEL = "openrouter/auto"
 LIST_SECONDS = 2.0  # the start waits no longer for a server to name its model
 MAX_CONNECTIONS = 512
+SHOWN_FROM = 12  # characters of a key whose last four may be shown
+
+_log = structlog.get_logger("vestige.model")
+
+
+@dataclass(frozen=True)
+class Providers:
+    """Every provider that the policy uses, open. `metered` bill each call and say what it cost."""
+
+    routes: Routes
+    endpoints: Mapping[str, Endpoint]
+    catalogue: Catalogue
+    metered: frozenset[str]
+
+    def tariff(self, rung: Rung) -> Tariff:
+        """What a rung costs: by its provider's list, or at most its cap; nothing at a server that names no prices."""
+        price = self.catalogue.price(rung.provider, rung.model or "")
+        if price is not None:
+            return Tariff(price, sure=True)
+        if rung.cap is not None:
+            return Tariff(rung.cap, sure=True)
+        return Tariff(UNKNOWN, sure=False) if rung.provider in self.metered else Tariff(FREE, sure=True)
+
+    async def generation_cost(self, provider: str, generation: str) -> int | None:
+        """What a generation cost in micro-dollars; None where its provider does not know, or not yet.
+
+        Raises:
+            ModelError: the provider does not answer.
+        """
+        endpoint = self.endpoints.get(provider)
+        return await endpoint.generation_cost(generation) if isinstance(endpoint, ChatEndpoint) else None
+
+    def chain(self, redis: Redis, journal: Journal, spending: Spending | None = None) -> Chain:
+        """The model that chat and memory talk to. `redis` is where servers share what they know of failing models."""
+        rules = self.routes.file.breaker if isinstance(self.routes, FilePolicy) else None
+        breaker = RedisBreaker(redis, rules) if rules else NoBreaker()
+        attempts = Attempts(self.endpoints, tariff=self.tariff, breaker=breaker, journal=journal, spending=spending)
+        return Chain(self.routes, self.endpoints, attempts, Skips(breaker, self.tariff, journal))
+
+
+@asynccontextmanager
+async def open_providers(settings: Settings) -> AsyncIterator[Providers]:
+    """OpenRouter, any OpenAI-compatible servers and the bundled model, as the settings or the routing file name them.
+
+    Raises:
+        SettingsError: the routing file, an address or a key cannot be used.
+        StartupError: the bundled model is meant and not installed.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.routing is None:
+            endpoint = await stack.enter_async_context(open_model(settings))
+            name, options = _name(settings), endpoint_options(settings)
+            routes: Routes = OneModel(name, settings.first_token_seconds, settings.total_seconds)
+            servers = {name: endpoint} if isinstance(endpoint, ChatEndpoint) else {}
+            endpoints: dict[str, Endpoint] = {name: endpoint}
+            used = {name: options} if options else {}
+        else:
+            file = load_policy(settings.routing, settings.plans)
+            routes = FilePolicy(file, default_tier=settings.default_tier)
+            used = policy_options(file, settings)
+            servers = {
+                name: ChatEndpoint(await stack.enter_async_context(_session_for(options)), options)
+                for name, options in used.items()
+            }
+            endpoints = dict(servers)
+            if any(model.provider == BUNDLED for model in file.models.values()):
+                endpoints[BUNDLED] = await stack.enter_async_context(_open_bundled(settings))
+        for name, options in used.items():
+            _announce(settings, name, options)
+        metered = frozenset(name for name, options in used.items() if options.dialect is Dialect.OPENROUTER)
+        catalogue = Catalogue({name: servers[name].models for name in metered})
+        if metered:
+            await stack.enter_async_context(_kept_fresh(catalogue))
+        yield Providers(routes, endpoints, catalogue, metered)
 
 
 def endpoint_options(settings: Settings) -> Options | None:
@@ -30,7 +118,7 @@ def endpoint_options(settings: Settings) -> Options | None:
     """
     if settings.openrouter_api_key:
         return Options(
-            base_url=OPENROUTER,
+            base_url=URL(OPENROUTER_URL),
             api_key=settings.openrouter_api_key,
             model=settings.llm_model or OPENROUTER_MODEL,
             summary_model=settings.summary_model,
@@ -50,6 +138,28 @@ def endpoint_options(settings: Settings) -> Options | None:
     return None
 
 
+def policy_options(file: PolicyFile, settings: Settings) -> dict[str, Options]:
+    """The servers that a policy's models are at, by provider.
+
+    Raises:
+        SettingsError: an address or a key cannot be used, or a key is not set.
+    """
+    found: dict[str, Options] = {}
+    for name in sorted({model.provider for model in file.models.values()} - {BUNDLED}):
+        provider = file.provider(name)
+        key = _key(settings, provider.key)
+        if provider.key is not None and key is None:
+            raise SettingsError(f"The routing file's provider {name!r} needs a key: set {provider.key}.")
+        found[name] = Options(
+            base_url=parse_base_url(provider.base_url or "", f"base_url of the provider {name!r}"),
+            api_key=key,
+            key_name=provider.key or "the provider's key in the routing file",
+            model_name="the routing file",
+            speaks=provider.dialect,
+        )
+    return found
+
+
 @asynccontextmanager
 async def open_session(*, keep_alive: bool) -> AsyncIterator[aiohttp.ClientSession]:
     """The HTTP session for a model server: no cookies, no decompression, no proxy or credential from the environment.
@@ -67,32 +177,77 @@ async def open_session(*, keep_alive: bool) -> AsyncIterator[aiohttp.ClientSessi
 
 
 @asynccontextmanager
-async def open_model(settings: Settings, *, metrics: ModelMetrics | None = None) -> AsyncIterator[LanguageModel]:
-    """OpenRouter, any OpenAI-compatible server, or the bundled model; closed, with its process, on the way out.
+async def open_model(settings: Settings) -> AsyncIterator[ChatEndpoint | BundledModel]:
+    """The one model that the settings name: at OpenRouter, at a server, or the bundled one, with its process.
 
     Raises:
         SettingsError: the address or the key cannot be one.
         StartupError: no model is set and the bundled one is not installed.
     """
-    log = structlog.get_logger("vestige.model")
     options = endpoint_options(settings)
-    async with open_session(keep_alive=options is not None and options.base_url.scheme == "https") as session:
-        if options is not None:
-            endpoint = ChatEndpoint(session, options, metrics=metrics)
-            await _name_model(endpoint)
-            yield endpoint
-            return
+    if options is None:
         if settings.llm_model or settings.summary_model:
-            log.warning("llm_model and summary_model have no effect: the bundled model is in use")
+            _log.warning("llm_model and summary_model have no effect: the bundled model is in use")
+        async with _open_bundled(settings) as model:
+            yield model
+        return
+    async with _session_for(options) as session:
+        endpoint = ChatEndpoint(session, options)
+        await _name_model(endpoint)
+        yield endpoint
+
+
+@asynccontextmanager
+async def _open_bundled(settings: Settings) -> AsyncIterator[BundledModel]:
+    async with open_session(keep_alive=False) as session:
         model = BundledModel(
             session,
             await asyncio.to_thread(find_model_file),
             silence_seconds=settings.first_token_seconds,
             total_seconds=settings.total_seconds,
-            metrics=metrics,
         )
         async with open_bundled(model):
             yield model
+
+
+@asynccontextmanager
+async def _kept_fresh(catalogue: Catalogue) -> AsyncIterator[None]:
+    task = asyncio.create_task(catalogue.keep_fresh(), name="price-lists")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _session_for(options: Options) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
+    return open_session(keep_alive=options.base_url.scheme == "https")
+
+
+def _name(settings: Settings) -> str:
+    """What the one provider is called in the ledger and the log."""
+    options = endpoint_options(settings)
+    if options is None:
+        return BUNDLED
+    return OPENROUTER if options.dialect is Dialect.OPENROUTER else options.host
+
+
+def _key(settings: Settings, name: str | None) -> SecretStr | None:
+    """The key in an environment variable; the two that are settings too may stand in `vestige.toml`."""
+    if name is None:
+        return None
+    known = {"OPENROUTER_API_KEY": settings.openrouter_api_key, "LLM_API_KEY": settings.llm_api_key}
+    if name in known:
+        return known[name]
+    value = os.environ.get(name)
+    return SecretStr(value) if value else None
+
+
+def _announce(settings: Settings, name: str, options: Options) -> None:
+    """Which environment this is and which key it uses, so that a key in the wrong place is seen at once."""
+    key = options.api_key.get_secret_value().strip() if options.api_key else ""
+    shown = f"…{key[-4:]}" if len(key) >= SHOWN_FROM else "set" if key else "none"
+    _log.info("model key", environment=settings.environment, provider=name, host=options.host, key=shown)
 
 
 async def _name_model(endpoint: ChatEndpoint) -> None:
@@ -100,6 +255,6 @@ async def _name_model(endpoint: ChatEndpoint) -> None:
     try:
         name = await endpoint.find_model(LIST_SECONDS)
     except ModelError as error:
-        structlog.get_logger("vestige.model").warning("no model yet", reason=error.message)
+        _log.warning("no model yet", reason=error.message)
     else:
-        structlog.get_logger("vestige.model").info("model", name=name, provider=endpoint.info.provider)
+        _log.info("model", name=name, provider=endpoint.info.provider)

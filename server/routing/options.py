@@ -72,6 +72,7 @@ class Options:
     bundled: bool = False
     context_tokens: int | None = None
     banner: str | None = None
+    speaks: Dialect | None = None  # None: as the host's name suggests
 
     @property
     def host(self) -> str:
@@ -79,7 +80,7 @@ class Options:
 
     @property
     def dialect(self) -> Dialect:
-        return Dialect.of(self.host)
+        return self.speaks or Dialect.of(self.host)
 
     def target(self, model: str | None = None) -> Target:
         """Who is asked, for what an error has to say."""

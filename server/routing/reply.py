@@ -1,11 +1,27 @@
 """One streamed reply as it grows: which text to show, whether it ended, and whether it ended well."""
 
+from typing import Literal
+
 from server.errors import ModelRefused
 from server.routing.types import Finished, Usage
 from server.routing.wire import Chunk
 
 # More than any tokenizer packs into a token: a server that sends more ignores `max_tokens`.
 MAX_CHARACTERS_PER_TOKEN = 64
+
+Refusal = Literal["content_filter", "refusal", "reasoning", "empty"]
+
+_SENTENCES: dict[Refusal, str] = {
+    "content_filter": (
+        "The provider's content filter let nothing of the reply through. Rephrase the message, or choose another model."
+    ),
+    "refusal": "The model declined to answer. Rephrase the message, or choose another model.",
+    "reasoning": (
+        "The model spent its whole token budget on thinking and said nothing. Raise reply_tokens in the plan, "
+        "or choose a model that thinks less."
+    ),
+    "empty": "The model sent an empty reply. Try again, or choose another model.",
+}
 
 
 class TooMuchText(Exception):
@@ -74,26 +90,18 @@ class Reply:
         reason = self.reason or "stop"
         if self.visible:
             return Finished(model=self.model or model, reason=reason, usage=self.usage)
-        details: dict[str, object] = {"model": model, "reason": reason}
+        details: dict[str, object] = {"model": model, "reason": reason, "refusal": self._refusal(reason)}
         if self.usage is not None:  # an empty reply is billed all the same
             details.update(completion_tokens=self.usage.completion_tokens, cost=self.usage.cost)
+        raise ModelRefused(_SENTENCES[self._refusal(reason)], **details)
+
+    def _refusal(self, reason: str) -> Refusal:
+        """How it said nothing."""
         if reason == "content_filter":
-            raise ModelRefused(
-                "The provider's content filter let nothing of the reply through. Rephrase the message, "
-                "or choose another model.",
-                **details,
-            )
+            return "content_filter"
         if self._declined or reason == "refusal":
-            raise ModelRefused(
-                "The model declined to answer. Rephrase the message, or choose another model.", **details
-            )
-        if reason == "length" and self._thought():
-            raise ModelRefused(
-                "The model spent its whole token budget on thinking and said nothing. Raise reply_tokens in the plan, "
-                "or choose a model that thinks less.",
-                **details,
-            )
-        raise ModelRefused("The model sent an empty reply. Try again, or choose another model.", **details)
+            return "refusal"
+        return "reasoning" if reason == "length" and self._thought() else "empty"
 
     def _thought(self) -> bool:
         return self._reasoned or (self.usage is not None and self.usage.reasoning_tokens > 0)

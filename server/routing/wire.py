@@ -33,8 +33,10 @@ class Dialect(Enum):
         return cls.PLAIN
 
 
-def request_body(request: ModelRequest, model: str, dialect: Dialect) -> dict[str, Any]:
-    """The JSON body of a streamed chat completion."""
+def request_body(
+    request: ModelRequest, model: str, dialect: Dialect, preferences: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The JSON body of a streamed chat completion. `preferences`: OpenRouter's `provider` object."""
     breakpoints = dialect is Dialect.OPENROUTER and model.startswith(_TAKES_BREAKPOINTS)
     body: dict[str, Any] = {
         "model": model,
@@ -48,6 +50,8 @@ def request_body(request: ModelRequest, model: str, dialect: Dialect) -> dict[st
     if dialect is Dialect.OPENROUTER:
         # it always sends usage; by default it would cut long prompts in the middle, where the memory is
         body["plugins"] = [{"id": "context-compression", "enabled": False}]
+        if preferences:
+            body["provider"] = dict(preferences)
         if request.session is not None:
             key = hashlib.sha256(request.session.encode()).hexdigest()[:32]
             body["session_id"] = body["user"] = key
@@ -95,6 +99,7 @@ class Chunk:
     model: str | None = None
     usage: Usage | None = None
     error: Any = None
+    id: str | None = None
 
 
 def read_chunk(data: str) -> Chunk:
@@ -137,6 +142,7 @@ def chunk_of(body: object) -> Chunk:
         reason=reason,
         model=model,
         usage=usage,
+        id=id if isinstance(id := body.get("id"), str) else None,
         error=error or ({"message": ""} if reason == "error" else None),
     )
 
@@ -161,7 +167,16 @@ def read_usage(value: object) -> Usage | None:
     prompt_details, completion_details = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
     cached = _count(prompt_details.get("cached_tokens")) if isinstance(prompt_details, Mapping) else None
     reasoning = _count(completion_details.get("reasoning_tokens")) if isinstance(completion_details, Mapping) else None
-    return Usage(prompt, completion, cached or 0, reasoning or 0, micro_dollars(value.get("cost")))
+    return Usage(prompt, completion, cached or 0, reasoning or 0, read_cost(value))
+
+
+def read_cost(usage: Mapping[str, Any]) -> int | None:
+    """What the provider charged; with a key of one's own for the model's maker, what the maker charges too."""
+    cost = micro_dollars(usage.get("cost"))
+    details = usage.get("cost_details")
+    if cost is None or usage.get("is_byok") is not True or not isinstance(details, Mapping):
+        return cost
+    return cost + (micro_dollars(details.get("upstream_inference_cost")) or 0)
 
 
 def _count(value: object) -> int | None:

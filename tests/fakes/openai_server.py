@@ -63,7 +63,14 @@ class HangUp:
     """The connection is cut."""
 
 
-Step = Say | Pause | Hold | Raw | Send | HangUp
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """These bytes one by one, each in a packet of its own as far as that can be had."""
+
+    data: bytes
+
+
+Step = Say | Pause | Hold | Raw | Send | HangUp | Drip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,14 @@ class Answer:
     content_type: str = "application/json"
 
 
-Script = Stream | Answer
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Not even headers: the connection is cut, or with `hang` held open in silence."""
+
+    hang: bool = False
+
+
+Script = Stream | Answer | NoAnswer
 
 
 def tokens(text: str) -> list[str]:
@@ -118,14 +132,15 @@ def silent() -> Stream:
     return Stream((Hold(),))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Received:
-    """A request as it came. `gone` is set when the client hung up before the end."""
+    """A request as it came. `said`: tokens sent so far; `gone` is set when the client hung up before the end."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
+    said: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -178,7 +193,7 @@ class FakeOpenAI:
     async def start(self, port: int = 0) -> None:
         app = web.Application(client_max_size=64 << 20)
         app.router.add_post("/{base:.*}/chat/completions", self._chat)
-        app.router.add_get("/{base:.*}/{what:models|key}", self._other)
+        app.router.add_get("/{base:.*}/{what:models|key|generation}", self._other)
         # the handler is cancelled when the client hangs up, which is how `gone` is known
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
@@ -199,6 +214,10 @@ class FakeOpenAI:
     def next(self, *scripts: str | Script) -> None:
         """The next requests get these, in this order; then `respond` is asked again."""
         self._next.extend(says(script) if isinstance(script, str) else script for script in scripts)
+
+    def _script(self, received: Received) -> str | Script:
+        """What this request gets."""
+        return self._next.popleft() if self._next else self.respond(received)
 
     async def arrived(self, count: int = 1) -> Received:
         """Waits until so many chat requests have come; the last of them."""
@@ -221,9 +240,14 @@ class FakeOpenAI:
         try:
             if not self._admitted(request):
                 return _json(fails(401, "Invalid API key"))
-            script: str | Script = self._next.popleft() if self._next else self.respond(received)
+            script = self._script(received)
             if isinstance(script, str):
                 script = says(script)
+            if isinstance(script, NoAnswer):
+                await (asyncio.Event().wait() if script.hang else asyncio.sleep(0))
+                if request.transport is not None:
+                    request.transport.abort()
+                return web.Response()
             if isinstance(script, Answer):
                 return _json(script)
             if not received.body.get("stream"):
@@ -247,7 +271,8 @@ class FakeOpenAI:
         return self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}"
 
     async def _stream(self, request: web.Request, received: Received, script: Stream) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **self._headers(received)}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         common = self._common(received)
 
@@ -260,6 +285,7 @@ class FakeOpenAI:
         for step in script.steps:
             match step:
                 case Say(text, name):
+                    received.said += 1
                     await send(_choice({name: text}))
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
@@ -267,6 +293,10 @@ class FakeOpenAI:
                     await event.wait()
                 case Raw(data):
                     await response.write(data)
+                case Drip(data):
+                    for byte in data:
+                        await response.write(bytes([byte]))
+                        await asyncio.sleep(0)
                 case Send(body):
                     await send(body)
                 case HangUp():
@@ -290,16 +320,23 @@ class FakeOpenAI:
         whole = {"object": "chat.completion", "choices": [choice], "usage": self._usage(received, script)}
         return self._common(received) | whole
 
+    def _headers(self, received: Received) -> Mapping[str, str]:
+        """What a stream's head says beside the usual."""
+        return {}
+
     def _common(self, received: Received) -> dict[str, Any]:
         common: dict[str, Any] = {
             "choices": [],
             "created": CREATED,
-            "id": f"chatcmpl-{len(self.requests)}",
+            "id": self._id(received),
             "model": received.body.get("model", ""),
             "system_fingerprint": "fake",
             "object": "chat.completion.chunk",
         }
         return common | {"provider": "Fake"} if self.openrouter else common
+
+    def _id(self, received: Received) -> str:
+        return f"chatcmpl-{self.requests.index(received) + 1}"
 
     def _usage(self, received: Received, script: Stream) -> dict[str, Any]:
         prompt = len(received.text.split())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import ModelError, ModelMisconfigured, ModelRefused, ModelUnavailable
+from server.errors import ModelError, ModelMisconfigured, ModelRefused, ModelUnavailable, ModelUnknown
 from server.routing.failures import Target, failure, read_report, refused_field
 from server.routing.types import PromptMessage
 
@@ -31,8 +31,8 @@ def fail(status: int, body: object = None, headers: dict[str, str] | None = None
         (403, {}, ModelMisconfigured, "LLM_API_KEY and its permissions"),
         (403, {"metadata": {"reasons": ["x"], "flagged_input": "…"}}, ModelRefused, "content filter"),
         (403, {"metadata": {"error_type": "content_policy_violation"}}, ModelRefused, "content filter"),
-        (404, {}, ModelMisconfigured, "'vendor/m': check LLM_MODEL.*/v1"),
-        (410, {}, ModelMisconfigured, "LLM_MODEL"),
+        (404, {}, ModelUnknown, "'vendor/m': check LLM_MODEL.*/v1"),
+        (410, {}, ModelUnknown, "LLM_MODEL"),
         (413, {}, ModelMisconfigured, "context_tokens in the plan"),
         (418, {}, ModelMisconfigured, "status 418"),
         (422, {}, ModelMisconfigured, "'vendor/m'"),

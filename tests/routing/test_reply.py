@@ -71,7 +71,13 @@ def test_a_refusal_says_what_it_cost() -> None:
     reply.take(Chunk(reason="content_filter", usage=Usage(90, 0, cost=42)))
     with pytest.raises(ModelRefused) as caught:
         reply.finish("m")
-    assert caught.value.details == {"model": "m", "reason": "content_filter", "completion_tokens": 0, "cost": 42}
+    assert caught.value.details == {
+        "model": "m",
+        "reason": "content_filter",
+        "refusal": "content_filter",
+        "completion_tokens": 0,
+        "cost": 42,
+    }
 
 
 def test_a_reply_that_was_cut_is_one_and_says_why() -> None:

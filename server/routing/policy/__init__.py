@@ -1,0 +1,1 @@
+"""Which models answer whom: the routing policy, as a file says it and as a chain asks for it."""
