@@ -262,7 +262,7 @@ async def test_attempts_of_one_turn_share_its_id(house: House) -> None:
     ("script", "settled"),
     [
         (Stream((Say("Hi"),), usage={"cost": 0.0}), ("done", 0)),
-        (Stream((Say("Hi"),), usage={"cost": -5}), ("done", 0)),
+        (Stream((Say("Hi"),), usage={"cost": -5}), ("done", 6)),
         (
             Stream((Say("Hi"),), usage={"cost": None, "prompt_tokens": 1_000_000, "completion_tokens": 5}),
             ("done", 1_000_010),
