@@ -109,8 +109,8 @@ class OutfitPatch:
         positions = options["cond_or_uncond"]
         if latent.shape[0] % len(positions):
             raise PatchError("Another node changed the batch of the model call: remove it, or Apply Outfit.")
-        windowed = options.get("context_window") is not None or (options.get("ad_params") or {}).get("sub_idxs")
-        if self.mask is not None and self.mask.mask.shape[0] > 1 and windowed is not None and windowed is not False:
+        windows = (options.get("context_window"), (options.get("ad_params") or {}).get("sub_idxs"))
+        if self.mask is not None and self.mask.mask.shape[0] > 1 and any(part is not None for part in windows):
             raise MaskError("Context windows work with one mask for all frames only: give Apply Outfit a single mask.")
         if self.behaviour == "reference":
             sides, crops = chunk_sides(options), chunk_crops(options)
