@@ -37,18 +37,27 @@ def portrait(data: bytes) -> bytes:
     """The picture in `data` as WebP, upright, within 512 x 768 pixels; a transparent one stays transparent.
 
     Raises:
-        TooLarge: more than 10 MB.
+        TooLarge, InvalidRequest: as `decoded`.
+    """
+    return _webp(decoded(data, PORTRAIT))
+
+
+def decoded(data: bytes, within: tuple[int, int], *, limit: int = FILE_BYTES) -> Image.Image:
+    """The pixels of the picture in `data`, RGB or RGBA, upright and no larger than `within`, in pixels.
+
+    Raises:
+        TooLarge: more than `limit` bytes.
         InvalidRequest: not a PNG, JPEG or WebP, too many pixels, or damaged.
     """
-    if len(data) > FILE_BYTES:
-        raise TooLarge(f"The picture is too large: {FILE_BYTES // 2**20} MB are allowed.", limit=FILE_BYTES)
+    if len(data) > limit:
+        raise TooLarge(f"The picture is too large: {limit // 2**20} MB are allowed.", limit=limit)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
             if width * height > PIXELS or max(width, height) > SIDE:
                 raise _too_many_pixels()
-            image.draft("RGB", (2 * PORTRAIT[0], 2 * PORTRAIT[1]))  # a large JPEG need not be decoded in full
-            return _webp(_pixels(image))
+            image.draft("RGB", (2 * within[0], 2 * within[1]))  # a large JPEG need not be decoded in full
+            return _pixels(image, within)
     except _BOMB:
         raise _too_many_pixels() from None
     except Image.UnidentifiedImageError:
@@ -75,14 +84,14 @@ def blank_png(name: str) -> bytes:
     return _png(image)
 
 
-def _pixels(image: Image.Image) -> Image.Image:
+def _pixels(image: Image.Image, within: tuple[int, int]) -> Image.Image:
     """The picture's pixels as RGB or RGBA, upright and scaled down, in an image without metadata."""
     if image.mode.startswith("I"):  # 16 bits of grey
         image = image.convert("I").point(lambda level: level * (1 / 256)).convert("L")
     upright = ImageOps.exif_transpose(image)
     mode = "RGBA" if upright.has_transparency_data else "RGB"
     scaled = upright.convert(mode)
-    scaled.thumbnail(PORTRAIT, Image.Resampling.LANCZOS)
+    scaled.thumbnail(within, Image.Resampling.LANCZOS)
     clean = Image.new(mode, scaled.size)
     clean.paste(scaled)
     return clean
