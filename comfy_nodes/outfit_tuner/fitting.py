@@ -38,7 +38,7 @@ class Fitting:
     grey, black) is also what shows through transparent pixels.
     """
 
-    way: Way = "pad"
+    way: str = "pad"
     background: str = "#ffffff"
     crop_x: float = 0.5
     crop_y: float = 0.5

@@ -20,7 +20,7 @@ def stripes(width: int, height: int, alpha: np.ndarray | None = None) -> Picture
 @pytest.mark.parametrize("size", [(300, 600), (600, 300), (600, 600), (20, 400), (401, 20), (333, 334)])
 def test_all_of_the_picture_is_in_the_square(way: str, size: tuple[int, int]) -> None:
     width, height = size
-    fitted = fit(stripes(width, height), Fitting(way, "#808080"))  # pyright: ignore[reportArgumentType]
+    fitted = fit(stripes(width, height), Fitting(way, "#808080"))
     side = max(size)
     assert fitted.image.shape == (1, side, side, 3)
     assert fitted.image.dtype == torch.float32

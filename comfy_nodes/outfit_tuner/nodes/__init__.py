@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .apply_outfit import ApplyOutfit
+from .load_reference import LoadReference
 from .tuning_preset import TuningPreset
 from .tuning_values import TuningValues
 
@@ -12,6 +13,7 @@ __all__ = ["NODES"]
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyOutfit,
+    LoadReference,
     TuningPreset,
     TuningValues,
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from aiohttp import web
 
@@ -43,7 +45,9 @@ def guarded(handler: Handler) -> Handler:
             raise
         except Exception as error:
             # the place, not the message: it may quote what somebody sent
-            _log.error("%s %s failed with %s", request.method, _template(request), type(error).__name__)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{PurePath(place.filename).name}:{place.lineno}"
+            _log.error("%s %s failed with %s at %s", request.method, _template(request), type(error).__name__, where)
             _log.debug("The failure in full", exc_info=True)
             response = web.json_response(
                 RouteError("Something in the pack failed: see ComfyUI's log.").payload(), status=500
