@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from server.accounts.service import Accounts
-from server.api import admin, characters, chat, memory, middlewares, ops, session
+from server.api import admin, characters, chat, complete, memory, middlewares, ops, session
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
@@ -65,7 +65,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    parts = (session, chat, memory, characters, admin, ops)
+    parts = (session, chat, complete, memory, characters, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)

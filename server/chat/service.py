@@ -23,6 +23,7 @@ from server.memory.recall import Question
 from server.memory.service import Memory
 from server.memory.views import DeletedCounts, Idempotency, Page
 from server.metrics import Metrics
+from server.routing.policy.routes import check_mode
 from server.routing.types import LanguageModel
 from server.settings import Settings
 
@@ -63,6 +64,7 @@ class ChatService:
         save_seconds: float = SAVE_SECONDS,
     ) -> None:
         self._memory = memory
+        self._model = model
         self._characters = characters
         self._clock = clock
         self._metrics = metrics
@@ -82,6 +84,7 @@ class ChatService:
 
         Raises:
             NotFound: there is no such character for this person.
+            InvalidRequest: there is no such mode.
             TooLarge: the message does not fit the plan or the model.
             IdempotencyMismatch: the key came with another request before.
             Conflict: the key's turn was deleted since.
@@ -300,6 +303,8 @@ class ChatService:
     # inside
 
     async def _party(self, who: Who, mode: str | None) -> Party:
+        if mode is not None:
+            check_mode(mode, self._model.info.modes)
         record = await self._characters.get(who.scope.tenant, who.scope.character, Viewer(who.scope.user))
         return Party.of(who, record.card, mode)
 

@@ -192,11 +192,10 @@ class TestIdempotency:
         assert events[0].data["replayed"] is True
         assert events[1].data["text"] == first["message"]["text"]
 
-    @pytest.mark.parametrize("change", [{"message": "Something else"}, {"mode": "spicy"}])
-    async def test_the_same_key_with_another_request_is_refused(self, server: Server, change: dict[str, str]) -> None:
+    async def test_the_same_key_with_another_request_is_refused(self, server: Server) -> None:
         mira = await server.character()
         await server.say(mira, "Remember this", key="key-1")
-        status, error = await server.say(mira, **({"message": "Remember this", "key": "key-1"} | change))
+        status, error = await server.say(mira, "Something else", key="key-1")
         assert (status, error["error"]["code"]) == (422, "idempotency_mismatch")
         assert len(await server.messages(mira)) == 2
 
