@@ -3,18 +3,18 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
 
 from server.accounts.service import Accounts
-from server.api import admin, characters, chat, complete, memory, middlewares, ops, session
+from server.api import admin, characters, chat, complete, memory, middlewares, ops, session, usage, usage_table
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
-from server.api.services import CHARACTERS, CHAT, HTML, MEMORY
+from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, MONEY
 from server.catalog.store import CharacterStore
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
@@ -23,6 +23,8 @@ from server.memory.service import Memory
 from server.memory.views import MemoryOptions
 from server.metrics import Metrics
 from server.routing.journal import Journal
+from server.routing.ledger.ledger import Ledger
+from server.routing.ledger.open import Money, open_money
 from server.routing.meters import AttemptMeters
 from server.routing.open import Providers, open_providers
 from server.routing.types import LanguageModel
@@ -65,7 +67,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    parts = (session, chat, complete, memory, characters, admin, ops)
+    parts = (session, chat, complete, memory, characters, usage, usage_table, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)
@@ -91,13 +93,16 @@ async def _services(
     folder, metrics, clock = app[FOLDER], app[METRICS], overrides.clock
     embedder = overrides.embedder or make_embedder(settings.embedder, threads=EMBEDDER_THREADS)
     with folder.open():
-        async with together(
-            open_redis(settings, folder),
-            open_chroma(settings, folder, dim=embedder.dim, embedder_id=embedder.id),
-            _given(overrides.model) if overrides.model else open_providers(settings),
-            _warm(embedder),
-        ) as (redis, chroma, opened, _):
-            model = _chained(opened, redis, metrics)
+        async with (
+            together(
+                open_redis(settings, folder),
+                open_chroma(settings, folder, dim=embedder.dim, embedder_id=embedder.id),
+                _given(overrides.model) if overrides.model else open_providers(settings),
+                _warm(embedder),
+            ) as (redis, chroma, opened, _),
+            _money(opened, settings, redis, metrics) as money,
+        ):
+            model = _chained(opened, redis, metrics, money)
             memory = Memory(
                 redis,
                 chroma,
@@ -113,8 +118,8 @@ async def _services(
                 memory, model, characters, settings, metrics, clock=clock, save_seconds=overrides.save_seconds
             )
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
-            app[ACCOUNTS], app[CHAT] = accounts, chat
-            app[ERASE] = _eraser(chat, characters)
+            app[ACCOUNTS], app[CHAT], app[MONEY] = accounts, chat, money
+            app[ERASE] = _eraser(chat, characters, money.ledger)
             app[CHECKS] = {
                 "redis": lambda: _ping(redis),
                 "chroma": chroma.check,
@@ -126,10 +131,12 @@ async def _services(
                 yield
 
 
-def _eraser(chat: ChatService, characters: CharacterStore) -> Erase:
+def _eraser(chat: ChatService, characters: CharacterStore, ledger: Ledger) -> Erase:
     async def erase(tenant: str, user: str) -> Mapping[str, int]:
+        await ledger.forget(tenant, user)
         deleted = await chat.delete_user(tenant, user)
         made = await characters.delete_owned(tenant, user)
+        await ledger.forget(tenant, user)  # a reply that was under way may have made an attempt since
         return {"conversations": deleted.conversations, "messages": deleted.messages, "characters": made}
 
     return erase
@@ -151,10 +158,20 @@ async def _warm(embedder: Embedder) -> AsyncIterator[None]:
         embedder.close()
 
 
-def _chained(opened: Providers | LanguageModel, redis: RedisPair, metrics: Metrics) -> LanguageModel:
+def _chained(opened: Providers | LanguageModel, redis: RedisPair, metrics: Metrics, money: Money) -> LanguageModel:
     if not isinstance(opened, Providers):
         return opened
-    return opened.chain(redis.cache, Journal(AttemptMeters(metrics.registry)))
+    return opened.chain(redis.cache, Journal(AttemptMeters(metrics.registry)), money.ledger)
+
+
+def _money(
+    opened: Providers | LanguageModel, settings: Settings, redis: RedisPair, metrics: Metrics
+) -> AbstractAsyncContextManager[Money]:
+    if not isinstance(opened, Providers):
+        return open_money(settings, redis.state, metrics.registry)
+    return open_money(
+        settings, redis.state, metrics.registry, metered=opened.metered, generations=opened.generation_cost
+    )
 
 
 @asynccontextmanager

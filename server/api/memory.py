@@ -29,7 +29,7 @@ from server.api.schemas import (
     WindowsOut,
     WindowsQuery,
 )
-from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, who_is_meant
+from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, MONEY, who_is_meant
 from server.api.views import messages_out, pin_out, spans_out, window_out
 from server.catalog.records import Viewer
 from server.errors import InvalidCard, NotFound
@@ -157,9 +157,18 @@ async def delete_all(request: web.Request) -> web.StreamResponse:
         counts = dict(await request.app[ERASE](tenant, user))
         await accounts.delete_user(tenant, user)
     else:
+        await _forget_payer(request, tenant, user)
         deleted = await request.app[CHAT].delete_user(tenant, user)
         counts = {"conversations": deleted.conversations, "messages": deleted.messages}
     return json_response(DeletedUserOut(deleted=DeletedCountsOut(**counts)))
+
+
+async def _forget_payer(request: web.Request, tenant: str, user: str) -> None:
+    """Cuts the name of somebody without an account off the ledger; with one, that goes with the account."""
+    try:
+        await request.app[ACCOUNTS].user(tenant, user)
+    except NotFound:
+        await request.app[MONEY].ledger.forget(tenant, user)
 
 
 async def _summary(request: web.Request, found: Summary | None) -> web.StreamResponse:

@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date
 from urllib.parse import quote
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from server.errors import RateLimited, VestigeError
+from server.errors import BudgetExceeded, RateLimited, VestigeError
 
 __all__ = ["attachment", "error_json", "json_bytes", "json_response", "no_content"]
 
@@ -30,9 +30,9 @@ def no_content() -> web.Response:
 
 
 def error_json(error: VestigeError) -> web.Response:
-    """An error as every client meets it; a rate limit also says `Retry-After` (whole seconds)."""
+    """An error as every client meets it; a limit or a ceiling also says `Retry-After` (whole seconds)."""
     headers: dict[str, str] = {}
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | BudgetExceeded):
         headers["Retry-After"] = str(error.details.get("retry_after", 60))
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="vestige"'
@@ -48,7 +48,7 @@ def attachment(filename: str) -> str:
 def _default(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump()
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # a datetime too
         return value.isoformat()
     if isinstance(value, (set, frozenset)):
         return sorted(value)

@@ -14,11 +14,13 @@ from server.chat.party import Who
 from server.chat.service import ChatService
 from server.errors import NotFound
 from server.memory.service import Memory
+from server.routing.ledger.open import Money
 
 CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
+MONEY: web.AppKey[Money] = web.AppKey("money", Money)
 
 Model = TypeVar("Model", bound=BaseModel)
 

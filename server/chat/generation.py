@@ -23,7 +23,7 @@ from server.memory.recall import Question
 from server.memory.service import Memory
 from server.memory.tokens import estimate_tokens
 from server.metrics import Metrics
-from server.routing.types import Finished, LanguageModel, ModelRequest, Token
+from server.routing.types import Finished, LanguageModel, ModelRequest, Payer, Token
 
 _log = structlog.get_logger(__name__)
 
@@ -119,6 +119,7 @@ class Generator:
             mode=party.mode,
             max_tokens=prompt.budget.reply,
             session=party.session,
+            payer=Payer(party.scope.tenant, party.scope.user, party.who.tier),
         )
         draft.asked = time.monotonic()
         async with aclosing(self._model.stream(request)) as stream:

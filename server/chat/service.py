@@ -98,7 +98,12 @@ class ChatService:
             async with self._beginning.turn(who.scope):
                 self._flight.refuse_when_closing()
                 turn = await self._memory.begin_turn(
-                    who.scope, text, idempotency=claim, greeting=party.greeting(), speakers=party.speakers
+                    who.scope,
+                    text,
+                    idempotency=claim,
+                    greeting=party.greeting(),
+                    speakers=party.speakers,
+                    tier=who.tier,
                 )
                 return self._answer(party, turn, question)
         except BaseException:

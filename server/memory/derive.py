@@ -12,11 +12,17 @@ from server.memory.shared import Shared
 from server.memory.views import Derived
 from server.memory.windows import WindowStore
 from server.memory.writer import Unusable, Writer, Written, opaque
+from server.routing.types import Payer
 from server.stores.errors import store_errors
 
 _log = structlog.get_logger(__name__)
 
 SUMMARY = "summary"  # beside record ids in the list of what is to be tried again
+
+
+def payer_of(scope: Scope, head: Head) -> Payer:
+    """Who pays for what is derived from a conversation: whoever it is with, on the plan they last spoke on."""
+    return Payer(scope.tenant, scope.user, head.tier)
 
 
 class Deriver:
@@ -101,7 +107,10 @@ class Deriver:
 
     async def _derive(self, scope: Scope, head: Head, window: WindowRecord) -> None:
         said = any(message.text.strip() for message in window.messages)
-        written = await self._writer.window(opaque(scope), window.messages, head.names) if said else Written("", ())
+        payer = payer_of(scope, head)
+        written = (
+            await self._writer.window(opaque(scope), payer, window.messages, head.names) if said else Written("", ())
+        )
         vectors = await self._windows.embed_facts(written.facts, head.names)
         keys = Keys.of(scope)
         with store_errors("memory"):

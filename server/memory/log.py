@@ -46,6 +46,7 @@ class WindowRef:
 class Head:
     """A conversation at one moment. `windows` and `derived` are lengths of lists; `newest` its last windows.
 
+    `tier` is that of the person's last message, "" where none was given: what is derived is paid for by it.
     `rev` changes whenever something that a closed window holds does, other than by a window being added.
     """
 
@@ -58,6 +59,7 @@ class Head:
     summary_windows: int
     correction: str | None
     names: Speakers | None
+    tier: str
     raw: dict[int, str]
     newest: tuple[WindowRef, ...]
 
@@ -149,7 +151,7 @@ class ConversationLog:
         )
         if found is None:
             return None
-        flat: list[str] = found[9]
+        flat: list[str] = found[10]
         raw = {int(flat[at]): flat[at + 1] for at in range(0, len(flat), 2)}
         return Head(
             epoch=int(found[0]),
@@ -161,8 +163,9 @@ class ConversationLog:
             summary_windows=int(found[6]),
             correction=found[7] or None,
             names=Speakers(*json.loads(found[8])) if found[8] else None,
+            tier=found[9],
             raw=dict(sorted(raw.items())),
-            newest=tuple(map(WindowRef.read, found[10])),
+            newest=tuple(map(WindowRef.read, found[11])),
         )
 
     async def append(
@@ -175,6 +178,7 @@ class ConversationLog:
         idempotency: Idempotency | None = None,
         greeting: str | None = None,
         speakers: Speakers | None = None,
+        tier: str = "",
         expect: Head | None = None,
     ) -> "Appended":
         """Appends encoded messages in one step.
@@ -197,6 +201,7 @@ class ConversationLog:
             idempotency.body_hash if idempotency else "",
             self._idempotency_seconds,
             compact([mended(speakers.user), mended(speakers.assistant)]) if speakers else "",
+            tier,
             *messages,
         )
         match answer:

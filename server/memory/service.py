@@ -100,6 +100,7 @@ class Memory:
         idempotency: Idempotency | None = None,
         greeting: Greeting | None = None,
         speakers: Speakers | None = None,
+        tier: str = "",
     ) -> Turn:
         """Stores a person's message and keeps the place of its reply, in one step; from then on it is never lost.
 
@@ -108,6 +109,7 @@ class Memory:
             idempotency: the same key and body again give back the same turn, `replayed`, and store nothing.
             greeting: begins the conversation if it has no message yet.
             speakers: who talks, for what is derived from the conversation later; the last names given count.
+            tier: the person's plan, which pays for what is derived; the last one given counts.
 
         Raises:
             InvalidRequest: the text is blank or not text.
@@ -115,7 +117,7 @@ class Memory:
             Conflict: the key's turn was deleted meanwhile.
         """
         return await self._turns.begin(
-            scope, text, at=at, idempotency=idempotency, greeting=greeting, speakers=speakers
+            scope, text, at=at, idempotency=idempotency, greeting=greeting, speakers=speakers, tier=tier
         )
 
     async def begin_reply(self, scope: Scope) -> Turn:

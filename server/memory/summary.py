@@ -10,7 +10,7 @@ import structlog
 from server.errors import NotFound, StoreUnavailable, TooLarge
 from server.ids import Scope, new_id
 from server.memory.codec import compact
-from server.memory.derive import SUMMARY, Deriver
+from server.memory.derive import SUMMARY, Deriver, payer_of
 from server.memory.keys import GARBAGE, Keys
 from server.memory.log import ConversationLog, Head
 from server.memory.messages import Message
@@ -127,7 +127,12 @@ class Summaries:
         correction = await self._stored(scope, head.correction) if head.correction else None
         try:
             text = await self._writer.rolling(
-                opaque(scope), notes, latest, correction.text if correction else None, head.names
+                opaque(scope),
+                payer_of(scope, head),
+                notes,
+                latest,
+                correction.text if correction else None,
+                head.names,
             )
         except Unusable as reason:
             await self._deriver.defer(scope, SUMMARY, reason.why)

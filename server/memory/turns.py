@@ -33,6 +33,7 @@ class Turns:
         idempotency: Idempotency | None,
         greeting: Greeting | None,
         speakers: Speakers | None,
+        tier: str,
     ) -> Turn:
         now = self._clock()
         at = utc(at) if at else now
@@ -46,6 +47,7 @@ class Turns:
             idempotency=idempotency,
             greeting=encode_message(_greeting(greeting, at)) if greeting else None,
             speakers=speakers,
+            tier=tier,
         )
         epoch, seq = appended.epoch, appended.seq
         if appended.stored is None:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from server.errors import ModelError, ModelRefused
+from server.errors import BudgetExceeded, GenerationDisabled, ModelError, ModelRefused
 from server.ids import Scope
 from server.memory.codec import mended
 from server.memory.messages import Message
 from server.memory.tokens import estimate_tokens
 from server.memory.views import Speakers
-from server.routing.types import LanguageModel, ModelRequest, PromptMessage
+from server.routing.types import LanguageModel, ModelRequest, Payer, PromptMessage
 
 NAMES = Speakers("User", "Character")
 MESSAGE_CHARACTERS = 3_000  # of one message; a paste is read by its beginning
@@ -59,7 +59,7 @@ _REFUSAL = re.compile(
 
 
 class Unusable(Exception):
-    """The model gave nothing that can be kept. `why`: "refused" or "failed"; `stop`: others will fail alike now."""
+    """The model gave nothing that can be kept. `why`: "refused", "failed", "unpaid"; `stop`: others will fail alike."""
 
     def __init__(self, why: str, *, stop: bool = False) -> None:
         super().__init__(why)
@@ -88,16 +88,19 @@ class Writer:
         """Whether there is a model that is good enough, and is wanted."""
         return self._enabled and self._model is not None and self._model.info.writes_memory
 
-    async def window(self, scope_key: str, messages: Sequence[Message], names: Speakers | None) -> Written:
+    async def window(
+        self, scope_key: str, payer: Payer, messages: Sequence[Message], names: Speakers | None
+    ) -> Written:
         """Raises `Unusable`."""
         names = names or NAMES
         mark = fence()
         told = _WINDOW.format(user=names.user, assistant=names.assistant, mark=mark, facts=MAX_FACTS)
-        return parse_window(await self._ask(scope_key, told, mark, transcript(messages, names), 700))
+        return parse_window(await self._ask(scope_key, payer, told, mark, transcript(messages, names), 700))
 
     async def rolling(
         self,
         scope_key: str,
+        payer: Payer,
         notes: Sequence[str],
         latest: Sequence[Message],
         correction: str | None,
@@ -111,22 +114,24 @@ class Writer:
         parts = [*notes, transcript(latest, names)]
         if correction:
             parts.append(f"{names.user} has corrected the picture to:\n{correction}")
-        text = (await self._ask(scope_key, told, mark, f"\n{mark}\n".join(parts), 900)).strip()
+        text = (await self._ask(scope_key, payer, told, mark, f"\n{mark}\n".join(parts), 900)).strip()
         if not text or _REFUSAL.match(text):
             raise Unusable("refused")
         if len(text) > 2 * ROLLING_CHARACTERS or mark in text:
             raise Unusable("failed")
         return cut(text, ROLLING_CHARACTERS)
 
-    async def _ask(self, scope_key: str, told: str, mark: str, data: str, max_tokens: int) -> str:
+    async def _ask(self, scope_key: str, payer: Payer, told: str, mark: str, data: str, max_tokens: int) -> str:
         if self._model is None:
             raise Unusable("failed", stop=True)
         request = ModelRequest(
             (PromptMessage("system", told), PromptMessage("user", f"{mark}\n{data}\n{mark}")),
             purpose="summary",
+            tier=payer.tier,
             max_tokens=max_tokens,
             temperature=0.2,
             session=scope_key,
+            payer=payer,
         )
         try:
             async with self._calls:
@@ -135,6 +140,8 @@ class Writer:
             raise Unusable("refused") from None
         except ModelError:
             raise Unusable("failed", stop=True) from None
+        except (BudgetExceeded, GenerationDisabled):
+            raise Unusable("unpaid", stop=True) from None
         return mended(text)
 
 

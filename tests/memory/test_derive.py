@@ -5,13 +5,21 @@ from collections.abc import Callable
 
 import pytest
 
-from server.errors import ModelMisconfigured, ModelRefused, ModelTimeout, NotFound, StoreUnavailable
+from server.errors import (
+    BudgetExceeded,
+    GenerationDisabled,
+    ModelMisconfigured,
+    ModelRefused,
+    ModelTimeout,
+    NotFound,
+    StoreUnavailable,
+)
 from server.ids import Scope
-from server.memory.messages import Role
+from server.memory.messages import Alternative, Role
 from server.memory.service import Memory
 from server.memory.views import Derived, Speakers, Window
 from server.memory.writer import Unusable, parse_window
-from server.routing.types import ModelRequest
+from server.routing.types import ModelRequest, Payer
 from server.stores.chroma import ChromaShards
 from tests.memory.conftest import Clock
 from tests.memory.fakes import Faulty, Gate, Scribe, window_answer
@@ -60,6 +68,21 @@ async def test_the_model_is_given_what_was_said_as_dated_data(make_memory: Calla
     assert mark not in (await fill_another(make_memory, scope))
 
 
+async def test_it_is_paid_for_by_whom_the_conversation_is_with_on_their_last_plan(
+    make_memory: Callable[..., Memory], scope: Scope
+) -> None:
+    scribe = Scribe()
+    memory = make_memory(model=scribe)
+    await fill(memory, scope, 2)
+    for tier in ("free", "plus"):
+        turn = await memory.begin_turn(scope, "Hello", tier=tier)
+        reply = Alternative("Hello yourself", turn.reply.created)
+        await memory.finish_reply(scope, turn.epoch, turn.reply.seq, reply, mode="fill")
+    await memory.upkeep(scope)
+    (request,) = scribe.asked
+    assert (request.payer, request.tier) == (Payer(scope.tenant, scope.user, "plus"), "plus")
+
+
 async def fill_another(make_memory: Callable[..., Memory], scope: Scope) -> str:
     scribe = Scribe()
     memory = make_memory(model=scribe)
@@ -104,6 +127,8 @@ async def test_facts_are_more_keys_to_find_turns_by(make_memory: Callable[..., M
         (ModelRefused("no"), Derived.REFUSED),
         (ModelTimeout("late"), Derived.PENDING),
         (ModelMisconfigured("key"), Derived.PENDING),
+        (BudgetExceeded("enough"), Derived.PENDING),
+        (GenerationDisabled("no ledger"), Derived.PENDING),
     ],
 )
 async def test_what_is_worth_nothing_is_not_stored_and_the_window_is_found_all_the_same(

@@ -1,7 +1,7 @@
 -- Appends messages; the first turn brings the greeting; a known idempotency key brings back its turn.
 -- KEYS meta tail windows idem idem_age scopes
 -- ARGV scope, first_epoch, now (seconds), last_at, expect ("" or "epoch:next_seq"), greeting ("" or json),
---      key ("" or hash), body (hash), ttl (seconds), names ("" or json), message json …
+--      key ("" or hash), body (hash), ttl (seconds), names ("" or json), tier ("" or name), message json …
 -- → {'ok', epoch, seq of the first message, 1 if the greeting stands before it} | {'replay', epoch, seq, user json or '', reply json or ''}
 --   | {'mismatch'} | {'gone'} (the key's turn was deleted) | {'moved'} (expect did not hold)
 local scope, now, expect, greeting, key = ARGV[1], tonumber(ARGV[3]), ARGV[5], ARGV[6], ARGV[7]
@@ -35,7 +35,7 @@ if greeting ~= '' and redis.call('HLEN', KEYS[2]) == 0 and redis.call('LLEN', KE
   messages[1] = greeting
 end
 local before = #messages
-for i = 11, #ARGV do messages[#messages + 1] = ARGV[i] end
+for i = 12, #ARGV do messages[#messages + 1] = ARGV[i] end
 local next_seq = redis.call('HINCRBY', KEYS[1], 'next_seq', #messages)
 local first = next_seq - #messages
 for i, message in ipairs(messages) do
@@ -43,6 +43,7 @@ for i, message in ipairs(messages) do
 end
 redis.call('HSET', KEYS[1], 'last_at', ARGV[4])
 if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], 'names', ARGV[10]) end
+if ARGV[11] ~= '' then redis.call('HSET', KEYS[1], 'tier', ARGV[11]) end
 local seq = string.format('%.0f', first + before)
 if key ~= '' then
   redis.call('HSET', KEYS[4], key, epoch .. ':' .. seq .. ':' .. ARGV[8])

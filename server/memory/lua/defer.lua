@@ -1,5 +1,5 @@
 -- A window's summary and facts did not come: try again later, each time later still.
--- KEYS todo attempts    ARGV record id, now, why ("refused", "failed"), wait in seconds for the first, second, … time
+-- KEYS todo attempts    ARGV record id, now, why ("refused", "failed", "unpaid"), wait in seconds for the first, second, … time
 local old = redis.call('HGET', KEYS[2], ARGV[1])
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 local count = 1

@@ -4,7 +4,6 @@
     lua/            each step as one atomic script
     ceilings.py     what the settings allow a user, a tenant and everyone per day
     upkeep.py       in the background: this server's heartbeat, orphans, questions to the provider
-    generations.py  asks OpenRouter what a generation cost
     webhook.py      tells the operator that a share of a ceiling is spent
     usage.py        reads it: sums by day, tier, model and user, and rows
 

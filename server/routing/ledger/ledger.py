@@ -8,7 +8,7 @@ the provider's bill: not when a stream breaks off, not when this process is kill
 import asyncio
 import json
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +46,7 @@ _DISABLED = "Replies are switched off because spending cannot be recorded now. Y
 class Ledger:
     """A `Spending` over the state Redis. `server` names this process among those that share it.
 
-    `asks`: whether somebody asks the provider about generations whose cost is not known; else their reserve is taken.
+    `asks`: the providers that are asked about generations whose cost is not known; at others the reserve is taken.
     `tells`: whether somebody tells a webhook of shares reached.
     """
 
@@ -57,7 +57,7 @@ class Ledger:
         metrics: LedgerMetrics,
         *,
         server: str | None = None,
-        asks: bool = False,
+        asks: Collection[str] = (),
         tells: bool = False,
     ) -> None:
         self.scripts = Scripts(state)
@@ -65,7 +65,7 @@ class Ledger:
         self.tells = "1" if tells else ""
         self._ceilings = ceilings
         self._metrics = metrics
-        self._ask_after = str(ASK_AFTER_MS) if asks else ""
+        self._asks = frozenset(asks)
         self._late: set[asyncio.Task[None]] = set()
 
     async def reserve(self, payer: Payer, attempt: Attempt, amount: int) -> "LedgerHold":
@@ -102,7 +102,7 @@ class Ledger:
             self.start(self._void(hold))
             raise
         if answer[0] == 1:
-            return LedgerHold(self, hold, amount)
+            return LedgerHold(self, hold, amount, asks=attempt.provider in self._asks)
         _, scope, _, _, seconds, *events = answer
         self.note(events)
         self._metrics.blocked.labels(scope).inc()
@@ -134,7 +134,7 @@ class Ledger:
             tokens = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens)
         cost = "" if outcome.cost is None else outcome.cost
         answer = await self._insist(
-            "settle", hold, cost, "told", outcome.status, generation, *tokens, self.tells, self._ask_after
+            "settle", hold, cost, "told", outcome.status, generation, *tokens, self.tells, ASK_AFTER_MS
         )
         self._settled("told", answer)
 
@@ -150,11 +150,10 @@ class Ledger:
 
     async def identify(self, hold: str, generation: str) -> None:
         """Notes a generation's id; where the store does not answer, settling will bring it along."""
-        if self._ask_after:
-            try:
-                await self.scripts.run("identify", hold, generation)
-            except StoreUnavailable as error:
-                _log.warning("ledger_waits", step="identify", reason=error.message)
+        try:
+            await self.scripts.run("identify", hold, generation)
+        except StoreUnavailable as error:
+            _log.warning("ledger_waits", step="identify", reason=error.message)
 
     def start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Runs a step that must not end with the turn it belongs to."""
@@ -197,15 +196,18 @@ class Ledger:
 class LedgerHold:
     """Money put aside for one attempt; a `Hold`."""
 
-    def __init__(self, ledger: Ledger, id: str, amount: int) -> None:
+    def __init__(self, ledger: Ledger, id: str, amount: int, *, asks: bool) -> None:
         self.id = id
         self._ledger = ledger
         self._amount = amount
+        self._asks = asks
         self._generation = ""
         self._settled = False
 
     async def identified(self, generation_id: str) -> None:
-        if self._settled or self._generation or not generation_id.isprintable() or len(generation_id) > MAX_ID:
+        if self._settled or self._generation or not self._asks:
+            return
+        if not generation_id.isprintable() or len(generation_id) > MAX_ID:
             return
         self._generation = generation_id
         await self._ledger.identify(self.id, generation_id)

@@ -1,22 +1,20 @@
 """The ledger with everything it needs, opened and closed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from server.routing.ledger.ceilings import Ceilings
-from server.routing.ledger.generations import OpenRouterGenerations
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.metrics import LedgerMetrics
-from server.routing.ledger.upkeep import LEASE_SECONDS, Upkeep, running
+from server.routing.ledger.upkeep import Generations, Upkeep, running
 from server.routing.ledger.usage import UsageReader
 from server.routing.ledger.webhook import Webhook
-from server.routing.open import endpoint_options, open_session
-from server.routing.wire import Dialect
 from server.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -32,29 +30,32 @@ class Money:
 
 @asynccontextmanager
 async def open_money(
-    settings: Settings, state: Redis, registry: CollectorRegistry, *, lease: float = LEASE_SECONDS
+    settings: Settings,
+    state: Redis,
+    registry: CollectorRegistry,
+    *,
+    metered: Collection[str] = (),
+    generations: Generations | None = None,
 ) -> AsyncIterator[Money]:
-    """Opens the ledger and does its housekeeping until left. `lease`: see `upkeep.LEASE_SECONDS`.
+    """Opens the ledger and does its housekeeping until left.
+
+    `metered` are the providers that bill each call, and `generations` asks them; at others an attempt whose cost is
+    not told costs what was reserved for it.
 
     Raises:
         StoreUnavailable: the store does not answer.
-        SettingsError: the key of the model server cannot be one.
     """
     ceilings, metrics = Ceilings.of(settings), LedgerMetrics(registry)
-    options = endpoint_options(settings)
+    url, secret = settings.budget_webhook_url, settings.budget_webhook_secret
+    ledger = Ledger(state, ceilings, metrics, asks=metered, tells=url is not None)
+    if metered and ceilings.total is None:
+        _log.warning("no_daily_budget", advice="set daily_budget, so that a mistake cannot cost without end")
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(open_session(keep_alive=True))
-        generations = None
-        if options is not None and options.dialect is Dialect.OPENROUTER:
-            generations = OpenRouterGenerations(session, options)
-            if ceilings.total is None:
-                _log.warning("no_daily_budget", advice="set daily_budget, so that a mistake cannot cost without end")
-        ledger = Ledger(
-            state, ceilings, metrics, asks=generations is not None, tells=settings.budget_webhook_url is not None
-        )
         webhook = None
-        if settings.budget_webhook_url and settings.budget_webhook_secret:
-            secret = settings.budget_webhook_secret.get_secret_value()
-            webhook = Webhook(session, ledger.scripts, metrics, url=settings.budget_webhook_url, secret=secret)
-        await stack.enter_async_context(running(Upkeep(ledger, generations, lease=lease), webhook))
+        if url is not None and secret is not None:
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+            )
+            webhook = Webhook(session, ledger.scripts, metrics, url=url, secret=secret.get_secret_value())
+        await stack.enter_async_context(running(Upkeep(ledger, generations), webhook))
         yield Money(ledger, UsageReader(state, ceilings))

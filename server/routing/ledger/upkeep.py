@@ -4,15 +4,19 @@ Any number of servers do the same over one Redis; each step claims what it takes
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 
-from server.errors import StoreUnavailable
-from server.routing.ledger.generations import ASK_SECONDS, Generations
+from server.errors import ModelError, StoreUnavailable
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.webhook import TELL_EVERY_SECONDS, Webhook
+
+Generations = Callable[[str, str], Awaitable[int | None]]
+"""`(provider, generation id)` → micro-dollars by the provider's record, None where it has none yet; may raise
+`ModelError`, and must answer within `CLAIM_SECONDS`."""
 
 LEASE_SECONDS = 15.0
 """A server that was silent for so long is dead to the others. A third of it between two heartbeats."""
@@ -21,6 +25,8 @@ OLDEST_SECONDS = 2 * 3_600.0
 AT_ONCE = 200
 ASK_AT_ONCE = 16
 ASK_EVERY_SECONDS = 1.0
+CLAIM_SECONDS = 30.0
+"""Whoever takes a question and dies has only delayed it by so much."""
 DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 """Seconds between two questions about the same generation; the last one from then on."""
 GIVE_UP_SECONDS = 86_400.0
@@ -66,17 +72,15 @@ class Upkeep:
 
     async def ask(self) -> None:
         """Asks about everything that is due."""
-        while self._generations is not None and (
-            holds := await self._scripts.run("claim", "due", ASK_AT_ONCE, round(3 * ASK_SECONDS * 1000))
-        ):
-            await asyncio.gather(*(self._ask(self._generations, hold) for hold in holds))
+        while holds := await self._scripts.run("claim", "due", ASK_AT_ONCE, round(CLAIM_SECONDS * 1000)):
+            await asyncio.gather(*map(self._ask, holds))
 
-    async def _ask(self, generations: Generations, hold: str) -> None:
+    async def _ask(self, hold: str) -> None:
         found = await self._scripts.run("question", hold)
         if not found:
             return
-        generation, times, age = found
-        cost = await generations.cost(generation)
+        generation, facts, times, age = found
+        cost = await self._recorded(json.loads(facts)["provider"], generation)
         if cost is not None:
             await self._ledger.close(hold, cost)
         elif age >= GIVE_UP_SECONDS * 1000:
@@ -85,6 +89,15 @@ class Upkeep:
         else:
             delay = DELAYS[min(times, len(DELAYS) - 1)]
             await self._scripts.run("later", "due", hold, round(delay * 1000))
+
+    async def _recorded(self, provider: str, generation: str) -> int | None:
+        if self._generations is None:  # the provider was taken out of the settings meanwhile
+            return None
+        try:
+            return await self._generations(provider, generation)
+        except ModelError as error:
+            _log.warning("generation_record_unavailable", reason=error.message)
+            return None
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 from redis.asyncio import Redis
 
@@ -20,6 +20,7 @@ KEPT_DAYS = 35
 TOP = 100
 _CANDIDATES = 500
 _PAGE = 500
+Scope = Literal["user", "tenant", "global"]
 _EPOCH = date(1970, 1, 1)
 
 
@@ -77,7 +78,7 @@ class Gauge:
     `ceiling` None: there is none. `name`: the tenant or user, None for everyone.
     """
 
-    scope: str
+    scope: Scope
     name: str | None
     spent: int
     held: int
@@ -172,8 +173,10 @@ class UsageReader:
     async def gauges(self, tenants: Sequence[str], *, everyone: bool) -> list[Gauge]:
         """Today's ceilings: of everyone where asked for, and of each tenant."""
         counters = key("day", _number(await self.today()))
-        scopes = [("global", None, "all", self._ceilings.total)] if everyone else []
-        scopes += [("tenant", name, f"t/{name}", self._ceilings.of_tenant(name)) for name in tenants]
+        scopes: list[tuple[Scope, str | None, str, int | None]] = []
+        if everyone:
+            scopes.append(("global", None, "all", self._ceilings.total))
+        scopes.extend(("tenant", name, f"t/{name}", self._ceilings.of_tenant(name)) for name in tenants)
         with store_errors(STORE):
             numbers = await self._state.hmget(
                 counters, [field for _, _, at, _ in scopes for field in (at, f"{at}:held")] or ["all"]
@@ -232,7 +235,7 @@ class UsageReader:
         }
 
 
-def _gauge(scope: str, name: str | None, charged: object, held: object, ceiling: int | None) -> Gauge:
+def _gauge(scope: Scope, name: str | None, charged: object, held: object, ceiling: int | None) -> Gauge:
     total, aside = int(str(charged or 0)), int(str(held or 0))
     return Gauge(scope, name, total - aside, aside, ceiling)
 

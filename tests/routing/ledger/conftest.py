@@ -1,12 +1,13 @@
 """A ledger over a real Valkey, and a provider that keeps a record of what it billed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from server.errors import ModelError
 from server.routing.ledger.ceilings import Ceilings
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.metrics import LedgerMetrics
@@ -24,13 +25,17 @@ ATTEMPT = Attempt("turn-1", 1, "vendor/model", "openrouter.ai", "romance", "chat
 class Records:
     """The provider's record: what it says of a generation, asked once or oftener; `asked` notes the questions."""
 
-    costs: dict[str, list[int | None]] = field(default_factory=dict)
+    costs: dict[str, list[int | ModelError | None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    async def cost(self, generation_id: str) -> int | None:
-        self.asked.append(generation_id)
-        answers = self.costs.get(generation_id, [None])
-        return answers.pop(0) if len(answers) > 1 else answers[0]
+    async def __call__(self, provider: str, generation: str) -> int | None:
+        assert provider == ATTEMPT.provider
+        self.asked.append(generation)
+        answers = self.costs.get(generation, [None])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, ModelError):
+            raise answer
+        return answer
 
 
 @dataclass
@@ -40,7 +45,9 @@ class Books:
     pair: RedisPair
     settings: Settings
 
-    def ledger(self, server: str = "one", *, asks: bool = True, tells: bool = False) -> Ledger:
+    def ledger(
+        self, server: str = "one", *, asks: Collection[str] = (ATTEMPT.provider,), tells: bool = False
+    ) -> Ledger:
         metrics = LedgerMetrics(CollectorRegistry())
         return Ledger(self.pair.state, Ceilings.of(self.settings), metrics, server=server, asks=asks, tells=tells)
 

@@ -125,7 +125,7 @@ async def test_a_thousand_turns_at_once_spend_what_a_hundred_may(books: Open) ->
 @pytest.mark.parametrize("cost", [-1, -(10**9), MAX_AMOUNT + 1, 10**30, 10_000_001])
 async def test_a_cost_that_cannot_be_is_not_believed(books: Open, cost: int) -> None:
     kept = books()
-    hold = await kept.ledger(asks=False).reserve(ANNA, ATTEMPT, 5_000)
+    hold = await kept.ledger(asks=()).reserve(ANNA, ATTEMPT, 5_000)
     await hold.settle(Outcome("done", cost))
     assert await kept.spent() == 5_000
     assert [row["basis"] for row in await kept.rows()] == ["reserve"]
