@@ -69,7 +69,7 @@ def read_encoder_size(path: Path) -> EncoderSize:
 def encoder_name(size: EncoderSize) -> str:
     """What people call an encoder of this size."""
     known = _NAMES.get((size.hidden_dim, size.pooled_dim))
-    return known or f"an image encoder with {size.hidden_dim} hidden and {size.pooled_dim} pooled channels"
+    return known or f"CLIP with {size.hidden_dim} hidden and {size.pooled_dim} pooled channels"
 
 
 def _infer(header: Header, name: str) -> EncoderSize:

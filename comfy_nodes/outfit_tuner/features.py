@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,8 +54,8 @@ class Encoder(Protocol):
         """Pixel values `[1, 3, image_size, image_size]` of a picture `[1, side, side, 3]`, 0 to 1."""
         ...
 
-    def look(self, pixels: torch.Tensor) -> list[Seen]:
-        """What it sees in each of the pixel values `[batch, 3, image_size, image_size]`."""
+    def look(self, pixels: torch.Tensor) -> Seen:
+        """What it sees in pixel values `[1, 3, image_size, image_size]`."""
         ...
 
 
@@ -73,28 +73,19 @@ def encode(encoder: Encoder, store: SeenStore, reference: Reference, weight: flo
     Raises:
         ModelFileError: the encoder gives no numbers, so its weights are damaged.
     """
-    wanted = {
-        "picture": f"{reference.sha256}/{reference.fitting}",
-        "black": "black",
-        "zeros": "zeros",
-    }
-    names = {part: _name(encoder, what) for part, what in wanted.items()}
-    seen = {part: kept for part, name in names.items() if (kept := store.get(name)) is not None}
-    missing = [part for part in wanted if part not in seen]
-    if missing:
-        pixels = torch.cat([_pixels(encoder, part, reference) for part in missing])
-        for part, new in zip(missing, encoder.look(pixels), strict=True):
-            if not (_finite(new.pooled) and _finite(new.hidden)):
-                raise ModelFileError("The image encoder gives no numbers, so its file is damaged: download it again.")
-            store.put(names[part], new)
-            seen[part] = new
+    picture, name = _seen(
+        encoder, store, f"{reference.sha256}/{reference.fitting}", lambda: _pixels(encoder, reference)
+    )
+    size = encoder.image_size
+    black, _ = _seen(encoder, store, "black", lambda: encoder.pixels(torch.zeros(1, size, size, 3)))
+    zeros, _ = _seen(encoder, store, "zeros", lambda: torch.zeros(1, 3, size, size))
     return ReferenceFeatures(
-        pooled=seen["picture"].pooled.unsqueeze(0),
-        hidden=seen["picture"].hidden.unsqueeze(0),
-        blank_hidden_image=seen["black"].hidden.unsqueeze(0),
-        blank_hidden_pixels=seen["zeros"].hidden.unsqueeze(0),
+        pooled=picture.pooled.unsqueeze(0),
+        hidden=picture.hidden.unsqueeze(0),
+        blank_hidden_image=black.hidden.unsqueeze(0),
+        blank_hidden_pixels=zeros.hidden.unsqueeze(0),
         weights=(float(weight),),
-        key=_key([names["picture"]], (float(weight),)),
+        key=_key([name], (float(weight),)),
     )
 
 
@@ -117,20 +108,30 @@ def joined(first: ReferenceFeatures, then: ReferenceFeatures) -> ReferenceFeatur
     )
 
 
-def _pixels(encoder: Encoder, part: str, reference: Reference) -> torch.Tensor:
-    """Of the reference; of a black picture; or zeros, which the mean colour of the training pictures becomes."""
-    size = encoder.image_size
-    if part == "zeros":
-        return torch.zeros(1, 3, size, size)
-    if part == "black":
-        return encoder.pixels(torch.zeros(1, size, size, 3))
+def _seen(encoder: Encoder, store: SeenStore, what: str, pixels: Callable[[], torch.Tensor]) -> tuple[Seen, str]:
+    """What is kept of a picture, or what the encoder sees in it now; and the name it is kept under.
+
+    One picture at a time: in a batch the last bits depend on the others, and a kept entry must equal a new one.
+    """
+    name = _name(encoder, what)
+    seen = store.get(name)
+    if seen is None:
+        seen = encoder.look(pixels())
+        if not (_finite(seen.pooled) and _finite(seen.hidden)):
+            raise ModelFileError("The image encoder gives no numbers, so its file is damaged: download it again.")
+        store.put(name, seen)
+    return seen, name
+
+
+def _pixels(encoder: Encoder, reference: Reference) -> torch.Tensor:
+    """Pixel values of the reference; outside its mask zero, which is the mean colour and tells the encoder least."""
     pixels = encoder.pixels(reference.image)
     if reference.mask is None:
         return pixels
     mask = reference.mask.unsqueeze(1).float()
-    if mask.shape[-2:] != (size, size):
-        mask = torch.nn.functional.interpolate(mask, size=(size, size), mode="bicubic", antialias=True)
-    return pixels * mask.to(pixels)  # outside the item the mean colour, of which the encoder makes least
+    if mask.shape[-2:] != pixels.shape[-2:]:
+        mask = torch.nn.functional.interpolate(mask, size=pixels.shape[-2:], mode="bicubic", antialias=True)
+    return pixels * mask.to(pixels)
 
 
 def _name(encoder: Encoder, what: str) -> str:

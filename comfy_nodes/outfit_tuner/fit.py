@@ -63,6 +63,21 @@ class Shelf:
     files: Mapping[str, Path]
     pickled: tuple[str, ...] = ()
 
+    def path(self, name: str, folder: str) -> Path:
+        """A file of the shelf, which is ComfyUI's `folder`.
+
+        Raises:
+            ModelFileError: it is not there, or never opened.
+        """
+        if name in self.files:
+            return self.files[name]
+        if name in self.pickled:
+            raise ModelFileError(
+                f"{name} is a pickled PyTorch file, which can run code when it is opened: "
+                "use the .safetensors version of the model."
+            )
+        raise ModelFileError(f"There is no {name} in the {folder} folder: choose another.")
+
 
 ADAPTERS: ByFile[Layout] = ByFile(read_layout, 256)
 ENCODERS: ByFile[EncoderSize] = ByFile(read_encoder_size, 256)
@@ -92,8 +107,8 @@ def encoder_misfit(adapter: Layout, encoder: EncoderSize) -> str | None:
 
 def wanted_encoder(adapter: Layout) -> str:
     """What people call the encoder an adapter was trained with."""
-    names = _PLAIN_ENCODERS if adapter.kind == "plain" else _HIDDEN_ENCODERS
-    return names.get(adapter.embed_dim, f"an image encoder with {adapter.embed_dim} channels")
+    names, what = (_PLAIN_ENCODERS, "pooled") if adapter.kind == "plain" else (_HIDDEN_ENCODERS, "hidden")
+    return names.get(adapter.embed_dim, f"CLIP with {adapter.embed_dim} {what} channels")
 
 
 def describe_adapter(adapter: Layout) -> str:

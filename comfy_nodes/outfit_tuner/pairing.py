@@ -68,13 +68,13 @@ def choose_pair(
     """
     if adapter == AUTO:
         adapter = _adapter(unet, adapters, sha256)
-    path = _path(adapter, "ipadapter", adapters)
+    path = adapters.path(adapter, "ipadapter")
     layout = ADAPTERS(path)
     if unet is not None:
         require_adapter(adapter, layout, unet, adapters)
     if encoder == AUTO:
         encoder = _encoder(adapter, layout, encoders, sha256)
-    encoder_path = _path(encoder, "clip_vision", encoders)
+    encoder_path = encoders.path(encoder, "clip_vision")
     require_encoder(adapter, layout, ENCODERS(encoder_path), encoders)
     return Pair(adapter, path, encoder, encoder_path)
 
@@ -106,18 +106,6 @@ def survey(unet: UnetSize | None, adapter: Layout | None, adapters: Shelf, encod
 
 def _line(text: str, *, fits: bool = False) -> str:
     return f"  {'✓' if fits else '✗'} {text}"
-
-
-def _path(name: str, folder: str, shelf: Shelf) -> Path:
-    path = shelf.files.get(name)
-    if path is not None:
-        return path
-    if name in shelf.pickled:
-        raise ModelFileError(
-            f"{name} is a pickled PyTorch file, which can run code when it is opened: "
-            "use the .safetensors version of the model."
-        )
-    raise ModelFileError(f"There is no {name} in the {folder} folder: choose another, or {AUTO}.")
 
 
 def _adapter(unet: UnetSize | None, shelf: Shelf, sha256: Sha256) -> str:

@@ -52,12 +52,12 @@ class ComfyEncoder:
             image.to(model.load_device), size=self.image_size, mean=model.image_mean, std=model.image_std
         ).float()
 
-    def look(self, pixels: torch.Tensor) -> list[Seen]:
-        """Pooled embedding and penultimate hidden states of each of `[batch, 3, image_size, image_size]`."""
+    def look(self, pixels: torch.Tensor) -> Seen:
+        """Pooled embedding and penultimate hidden states of pixel values `[1, 3, image_size, image_size]`."""
         import comfy.model_management
 
         model = self._model
         comfy.model_management.load_models_gpu([model.patcher])
         with torch.no_grad():
             _, hidden, pooled, *_ = model.model(pixel_values=pixels.to(model.load_device), intermediate_output=-2)
-        return [Seen(one.float().cpu(), all_.float().cpu()) for one, all_ in zip(pooled, hidden, strict=True)]
+        return Seen(pooled[0].float().cpu(), hidden[0].float().cpu())

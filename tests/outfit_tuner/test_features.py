@@ -33,11 +33,11 @@ class LinearEncoder:
         image = torch.nn.functional.interpolate(image.movedim(-1, 1), size=(SIZE, SIZE))
         return image * 2 - 1
 
-    def look(self, pixels: torch.Tensor) -> list[Seen]:
-        assert pixels.shape[1:] == (3, SIZE, SIZE)
-        self.looked_at += len(pixels)
-        hidden = (pixels.flatten(1) @ self._weights.T).view(-1, TOKENS, DIM) + 1
-        return [Seen(one.mean(0), one) for one in hidden]
+    def look(self, pixels: torch.Tensor) -> Seen:
+        assert pixels.shape == (1, 3, SIZE, SIZE)
+        self.looked_at += 1
+        hidden = (pixels.flatten() @ self._weights.T).view(TOKENS, DIM) + 1
+        return Seen(hidden.mean(0), hidden)
 
 
 def reference(name: str, *, fitting: str = "pad", mask: torch.Tensor | None = None) -> Reference:
@@ -54,9 +54,9 @@ def test_what_is_seen_has_the_shapes_and_the_blanks_are_black_and_zero() -> None
     encoder = LinearEncoder()
     picture = reference("a")
     found = encode(encoder, FeatureCache(None), picture, 0.5)
-    (seen,) = encoder.look(encoder.pixels(picture.image))
-    (black,) = encoder.look(encoder.pixels(torch.zeros(1, SIZE, SIZE, 3)))
-    (zeros,) = encoder.look(torch.zeros(1, 3, SIZE, SIZE))
+    seen = encoder.look(encoder.pixels(picture.image))
+    black = encoder.look(encoder.pixels(torch.zeros(1, SIZE, SIZE, 3)))
+    zeros = encoder.look(torch.zeros(1, 3, SIZE, SIZE))
     torch.testing.assert_close(found.pooled, seen.pooled.unsqueeze(0))
     torch.testing.assert_close(found.hidden, seen.hidden.unsqueeze(0))
     torch.testing.assert_close(found.blank_hidden_image, black.hidden.unsqueeze(0))
@@ -113,7 +113,7 @@ def test_outside_the_mask_pixel_values_are_zero() -> None:
     masked = encode(encoder, FeatureCache(None), reference("a", fitting="pad, mask m", mask=mask))
     pixels = encoder.pixels(reference("a").image)
     inside = torch.nn.functional.interpolate(mask.unsqueeze(1), size=(SIZE, SIZE), mode="bicubic", antialias=True)
-    (seen,) = encoder.look(pixels * inside)
+    seen = encoder.look(pixels * inside)
     torch.testing.assert_close(masked.hidden[0], seen.hidden)
 
 
@@ -161,7 +161,7 @@ def _encode_many(folder: Path, names: str) -> None:
     encoder, cache = LinearEncoder(), FeatureCache(folder, memory_bytes=1, disk_bytes=4_000)
     for name in names:
         found = encode(encoder, cache, reference(name))
-        (seen,) = encoder.look(encoder.pixels(reference(name).image))
+        seen = encoder.look(encoder.pixels(reference(name).image))
         torch.testing.assert_close(found.hidden[0], seen.hidden)
 
 

@@ -69,7 +69,7 @@ def test_the_pair_that_fits(
         ("ip-adapter_sdxl.safetensors", "h.safetensors", SDXL, "works with CLIP ViT-bigG, .* use g.safetensors"),
         (AUTO, AUTO, None, "depends on the checkpoint: connect the model, or choose .* or ip-adapter-plus_sdxl_vit-h"),
         (AUTO, AUTO, UnetSize(1024, (320,)), "No IP-Adapter for Stable Diffusion 2: there is no published IP-Adapter"),
-        (AUTO, "gone.safetensors", SDXL, "no gone.safetensors in the clip_vision folder: choose another, or auto"),
+        (AUTO, "gone.safetensors", SDXL, "no gone.safetensors in the clip_vision folder: choose another"),
         (AUTO, "old.bin", SDXL, "old.bin is a pickled PyTorch file, which can run code"),
         ("gone.safetensors", AUTO, SDXL, "no gone.safetensors in the ipadapter folder"),
     ],

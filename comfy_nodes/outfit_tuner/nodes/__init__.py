@@ -5,6 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .apply_outfit import ApplyOutfit
+from .encode_reference import EncodeReference
+from .load_character_lora import LoadCharacterLora
+from .load_outfit_models import LoadOutfitModels
 from .load_reference import LoadReference
 from .tuning_preset import TuningPreset
 from .tuning_values import TuningValues
@@ -13,6 +16,9 @@ __all__ = ["NODES"]
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyOutfit,
+    EncodeReference,
+    LoadCharacterLora,
+    LoadOutfitModels,
     LoadReference,
     TuningPreset,
     TuningValues,
