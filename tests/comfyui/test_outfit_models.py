@@ -4,6 +4,7 @@ import pytest
 
 from tests.comfyui.client import Comfy, GraphFailed, GraphRefused, Run
 from tests.comfyui.graphs import Graph, Node
+from tests.comfyui.host import ComfyUI
 
 
 async def models(comfy: Comfy, checkpoint: str | None, **choice: str) -> tuple[Run, Node, Node]:
@@ -133,3 +134,103 @@ async def test_who_is_not_there_is_refused_before_it_is_queued(comfy: Comfy, inp
     graph.add("Tiny_Report", value=with_lora(graph, graph.checkpoint(), **inputs)[0])
     with pytest.raises(GraphRefused, match=says):
         await comfy.run(graph)
+
+
+def features_of(graph: Graph, *references: Node, encoder: str = "lens-a.safetensors") -> Node:
+    """The features of references in order, each with half the weight of the one before."""
+    adapter = "hat.safetensors" if encoder == "lens-a.safetensors" else "boot.safetensors"
+    pair = graph.add("Vestige_LoadOutfitModels", adapter=adapter, encoder=encoder)
+    features: Node | None = None
+    for at, reference in enumerate(references):
+        before = {} if features is None else {"before": features}
+        features = graph.add("Vestige_EncodeReference", models=pair, reference=reference, weight=0.5**at, **before)
+    assert features is not None
+    return features
+
+
+async def test_a_square_picture_is_seen_as_ipadapter_plus_sees_it(comfy: Comfy) -> None:
+    if "IPAdapterEncoder" not in await comfy.get("/object_info"):
+        pytest.skip("IPAdapter_plus is not on this machine (IPADAPTER_PLUS_DIR)")
+    graph = Graph()
+    reference = graph.add("Vestige_LoadReference", picture="dress.png")
+    ours = graph.add("Tiny_Report", value=features_of(graph, reference))
+    theirs = graph.add(
+        "IPAdapterEncoder",
+        ipadapter=graph.add("IPAdapterModelLoader", ipadapter_file="hat.safetensors"),
+        image=reference[1],
+        weight=1.0,
+        clip_vision=graph.add("CLIPVisionLoader", clip_name="lens-a.safetensors"),
+    )
+    positive, negative = graph.add("Tiny_Report", value=theirs[0]), graph.add("Tiny_Report", value=theirs[1])
+    run = await comfy.run(graph)
+    said = run.report(ours)
+    assert said["hidden"] == run.report(positive)  # every bit: the report holds the sha256 of the numbers
+    assert said["blank_hidden_image"] == run.report(negative)
+    assert said["blank_hidden_pixels"]["sha256"] != said["blank_hidden_image"]["sha256"]
+
+
+async def test_several_references_keep_their_order_and_weights(comfy: Comfy) -> None:
+    graph = Graph()
+    dress, shoe = (graph.add("Vestige_LoadReference", picture=name) for name in ("dress.png", "shoe.jpg"))
+    both = graph.add("Tiny_Report", value=features_of(graph, dress, shoe))
+    said = (await comfy.run(graph)).report(both)
+    assert said["hidden"]["shape"] == [2, 257, 64]
+    assert said["pooled"]["shape"] == [2, 48]
+    assert said["weights"] == [1.0, 0.5]
+
+
+async def test_references_of_two_encoders_are_refused(comfy: Comfy) -> None:
+    graph = Graph()
+    dress = graph.add("Vestige_LoadReference", picture="dress.png")
+    first = features_of(graph, dress)
+    second = features_of(graph, dress, encoder="lens-b.safetensors")
+    graph.set(second, before=first[0])
+    graph.add("Tiny_Report", value=second)
+    with pytest.raises(GraphFailed, match="encoded by different image encoders: use one pair of outfit models"):
+        await comfy.run(graph)
+
+
+async def test_what_was_seen_is_kept_where_nobody_reads_it(comfy: Comfy, comfyui: ComfyUI) -> None:
+    graph = Graph()
+    report = graph.add("Tiny_Report", value=features_of(graph, graph.add("Vestige_LoadReference", picture="shoe.jpg")))
+    first = (await comfy.run(graph)).report(report)
+    kept = list((comfyui.base / "user" / "__vestige" / "features").glob("*.safetensors"))
+    assert kept
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-1])  # memory still has it; the next process would notice
+    graph.set(graph.find("Vestige_EncodeReference"), weight=0.9)
+    assert (await comfy.run(graph)).report(report)["hidden"] == first["hidden"]
+    async with comfy.http.get("/userdata", params={"dir": "../__vestige/features"}) as response:
+        assert response.status in (400, 403, 404)
+
+
+async def test_a_version_trained_anew_is_picked_up_at_the_next_run(comfy: Comfy, comfyui: ComfyUI) -> None:
+    loras = comfyui.base / "models" / "loras"
+    (loras / "nora").mkdir(exist_ok=True)
+    first, second = ((loras / f"mira_v{number}.safetensors").read_bytes() for number in (1, 2))
+    (loras / "nora" / "v1.safetensors").write_bytes(first)
+
+    graph = Graph()
+    checkpoint = graph.checkpoint()
+    lora = with_lora(graph, checkpoint, character="nora")
+    shown, loaded = graph.picture(lora[0], lora[1], checkpoint[2]), graph.add("Tiny_Report", value=lora[2])
+
+    async def drawn() -> tuple[bytes, str, bool]:
+        run = await comfy.run(graph)
+        return (await comfy.pictures(run, shown))[0].tobytes(), run.report(loaded), lora.id in run.executed
+
+    before, said, _ = await drawn()
+    assert said.startswith("nora v1")
+    assert not (await drawn())[2]  # nothing changed: nothing runs
+
+    (loras / "nora" / "v1.safetensors").write_bytes(second)  # trained anew under its name
+    anew, said, ran = await drawn()
+    assert (ran, said.split(" (")[0], anew == before) == (True, "nora v1", False)
+
+    (loras / "nora" / "v2.safetensors").write_bytes(first)  # a new version is live
+    swapped, said, _ = await drawn()
+    assert (said.split(" (")[0], swapped) == ("nora v2", before)
+
+    (loras / "nora" / "live.json").write_text('{"nora": 1}')  # and back
+    back, said, _ = await drawn()
+    assert (said.split(" (")[0], back) == ("nora v1", anew)
