@@ -12,8 +12,10 @@ from typing import Any
 from aiohttp import web
 
 from ...host import prompt_server
+from ..models_here import hashes_here, loras_here
 from ..presets.here import presets_here
 from ..references.here import fetcher_here, references_here
+from .loras import LoraRoutes
 from .presets import PresetRoutes
 from .references import ReferenceRoutes
 from .route import Route, guarded
@@ -24,6 +26,7 @@ __all__ = ["Route", "guarded", "pack_routes", "register"]
 def pack_routes() -> list[Route]:
     """Every route of the pack."""
     routes: list[Route] = [
+        *LoraRoutes(loras_here, hashes_here).routes(),
         *PresetRoutes(presets_here).routes(),
         *ReferenceRoutes(references_here, fetcher_here).routes(),
     ]
