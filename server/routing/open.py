@@ -138,7 +138,7 @@ def endpoint_options(settings: Settings) -> Options | None:
     return None
 
 
-def policy_options(file: PolicyFile, settings: Settings) -> dict[str, Options]:
+def policy_options(file: PolicyFile, settings: Settings, *, keys_needed: bool = True) -> dict[str, Options]:
     """The servers that a policy's models are at, by provider.
 
     Raises:
@@ -148,7 +148,7 @@ def policy_options(file: PolicyFile, settings: Settings) -> dict[str, Options]:
     for name in sorted({model.provider for model in file.models.values()} - {BUNDLED}):
         provider = file.provider(name)
         key = _key(settings, provider.key)
-        if provider.key is not None and key is None:
+        if provider.key is not None and key is None and keys_needed:
             raise SettingsError(f"The routing file's provider {name!r} needs a key: set {provider.key}.")
         found[name] = Options(
             base_url=parse_base_url(provider.base_url or "", f"base_url of the provider {name!r}"),
