@@ -1,69 +1,137 @@
-"""How often: turns per minute by plan, and wrong credentials per address. Counted in Redis, so also across servers."""
+"""How often: turns of a user, requests of a key and of an address, wrong credentials. Counted in Redis for all servers.
+
+A policy is a sliding window of a minute: what is left of the minute before counts in proportion. All policies of a
+request are counted in one script, or none of them where one has no room.
+"""
 
 import ipaddress
 import math
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import Redis
 
 from server.errors import RateLimited
 
 WRONG_PER_MINUTE = 30
-_PREFIX = "vestige:accounts:limit"
+WINDOW_SECONDS = 60
+_PREFIX = "vestige:accounts:{limit}:"
+
+COUNT = """
+-- KEYS one hash for each subject: slot (which minute), now (counted in it), before (counted in the one before)
+-- ARGV window (milliseconds), then a quota for each
+-- -> {milliseconds until the one that has no room has some, or 0; milliseconds the minute lasts; what is left of each}
+local time = redis.call('TIME')
+local ms, window = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), tonumber(ARGV[1])
+local slot = math.floor(ms / window)
+local gone = ms - slot * window
+local wait, seen, left = 0, {}, {}
+for i, name in ipairs(KEYS) do
+  local quota = tonumber(ARGV[i + 1])
+  local h = redis.call('HMGET', name, 'slot', 'now', 'before')
+  local at, now, before = tonumber(h[1] or '-2'), tonumber(h[2] or '0'), tonumber(h[3] or '0')
+  if at == slot - 1 then now, before = 0, now elseif at ~= slot then now, before = 0, 0 end
+  local used = now + before * (window - gone) / window
+  if used + 1 > quota then
+    local until_room -- of this minute's or, where it is full by itself, of the next one's
+    if now + 1 <= quota then
+      until_room = window * (1 - (quota - 1 - now) / before) - gone
+    else
+      until_room = window - gone + window * (1 - (quota - 1) / now)
+    end
+    wait = math.max(wait, math.ceil(until_room), 1)
+  end
+  seen[i], left[i] = {now, before}, math.max(0, math.floor(quota - used))
+end
+if wait == 0 then
+  for i, name in ipairs(KEYS) do
+    redis.call('HSET', name, 'slot', string.format('%.0f', slot), 'now', seen[i][1] + 1, 'before', seen[i][2])
+    redis.call('PEXPIRE', name, 2 * window)
+    left[i] = math.max(0, left[i] - 1)
+  end
+end
+return {wait, window - gone, unpack(left)}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many in a minute for one subject. `policy` is the name that clients see; `text` the refusal."""
+
+    policy: str
+    subject: str
+    quota: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a policy stands for its subject: `left` of `quota`, renewed within `seconds`."""
+
+    policy: str
+    quota: int
+    left: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What counting came to. `refusal` None: there was room everywhere, and it was counted."""
+
+    standings: Sequence[Standing]
+    refusal: RateLimited | None
 
 
 class Limits:
-    """Sliding windows of a minute over the state Redis' own connections."""
+    """Counts against quotas in the state Redis."""
 
     def __init__(self, state: Redis) -> None:
-        # the address is not used: the pool says where to connect
-        storage = RedisStorage(
-            "async+redis://",
-            implementation="redispy",
-            key_prefix=_PREFIX,
-            connection_pool=state.connection_pool,  # type: ignore[arg-type]
-        )
         self._state = state
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._script = state.register_script(COUNT)
 
-    async def turn(self, tenant: str, user: str, per_minute: int) -> None:
-        """Counts one turn of a user.
-
-        Raises:
-            RateLimited: the minute's turns are used up.
-        """
-        seconds = await self._hit(RateLimitItemPerMinute(per_minute), "turn", tenant, user)
-        if seconds:
-            raise RateLimited(
-                f"That is more than {per_minute} messages in a minute: try again in {seconds} s.", retry_after=seconds
-            )
+    async def count(self, *quotas: Quota) -> Counted:
+        """Counts one event against each quota, or against none where one of them has no room."""
+        keys = [_key(quota.policy, quota.subject) for quota in quotas]
+        args: list[Any] = [WINDOW_SECONDS * 1000, *(quota.quota for quota in quotas)]
+        wait, rest, *left = await self._script(keys=keys, args=args)
+        seconds = math.ceil(rest / 1000)
+        standings = [Standing(each.policy, each.quota, room, seconds) for each, room in zip(quotas, left, strict=True)]
+        if not wait:
+            return Counted(standings, None)
+        full = next(each for each, room in zip(quotas, left, strict=True) if room < 1)
+        retry_after = math.ceil(wait / 1000)
+        refusal = RateLimited(
+            full.text.format(quota=full.quota, seconds=retry_after), retry_after=retry_after, policy=full.policy
+        )
+        return Counted(standings, refusal)
 
     async def forget(self, tenant: str, user: str) -> None:
-        """Takes a user out of what is counted. Both names are slugs, so nothing in them is a pattern."""
-        async for name in self._state.scan_iter(match=f"{_PREFIX}*/turn/{tenant}/{user}/*", count=1_000):
-            await self._state.delete(name)
+        """Takes a user out of what is counted."""
+        await self._state.delete(_key("turns", f"{tenant}/{user}"))
 
-    async def wrong_credential(self, remote: str) -> None:
-        """Counts one wrong credential from an address. A good one is never turned away for it.
 
-        Raises:
-            RateLimited: there were too many in this minute.
-        """
-        seconds = await self._hit(RateLimitItemPerMinute(WRONG_PER_MINUTE), "wrong", network(remote))
-        if seconds:
-            raise RateLimited(
-                f"Too many wrong credentials came from your address: try again in {seconds} s.", retry_after=seconds
-            )
+def turns(tenant: str, user: str, per_minute: int) -> Quota:
+    """Turns of a user, by their plan."""
+    text = "That is more than {quota} messages in a minute: try again in {seconds} s."
+    return Quota("turns", f"{tenant}/{user}", per_minute, text)
 
-    async def _hit(self, item: RateLimitItemPerMinute, *names: str) -> int:
-        """0 where there was room, else seconds until there may be."""
-        if await self._limiter.hit(item, *names):
-            return 0
-        reset, _ = await self._limiter.get_window_stats(item, *names)
-        return max(1, math.ceil(reset - time.time()))
+
+def requests_of_key(id: str, per_minute: int) -> Quota:
+    """Requests with one API key."""
+    return Quota("key", id, per_minute, "This key sent more than {quota} requests in a minute: wait {seconds} s.")
+
+
+def requests_from(address: str, per_minute: int) -> Quota:
+    """Requests from one address."""
+    text = "Your address sent more than {quota} requests in a minute: wait {seconds} s."
+    return Quota("address", network(address), per_minute, text)
+
+
+def wrong_credentials(address: str) -> Quota:
+    """Wrong credentials from one address. A good one is never turned away for it."""
+    text = "Too many wrong credentials came from your address: try again in {seconds} s."
+    return Quota("wrong-credentials", network(address), WRONG_PER_MINUTE, text)
 
 
 def network(remote: str) -> str:
@@ -76,3 +144,7 @@ def network(remote: str) -> str:
         return str(address)
     mapped = address.ipv4_mapped
     return str(mapped or ipaddress.ip_network((address, 64), strict=False).network_address)
+
+
+def _key(policy: str, subject: str) -> str:
+    return f"{_PREFIX}{policy}:{subject}"

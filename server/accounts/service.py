@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio import Redis
 
 from server.accounts.apikeys import ApiKey, ApiKeys
-from server.accounts.limits import Limits
+from server.accounts.limits import Counted, Limits, Quota, wrong_credentials
 from server.accounts.principal import HOME, OWNER, SCOPES, Principal, Role, scopes_of
 from server.accounts.records import key, utc_now
 from server.accounts.sessions import Session, Sessions
@@ -243,12 +243,10 @@ class Accounts:
 
     # what a turn asks
 
-    async def count_turn(self, tenant: str, user: str, per_minute: int) -> None:
-        """Raises:
-        RateLimited: the user's turns of this minute are used up.
-        """
+    async def count(self, *quotas: Quota) -> Counted:
+        """Counts a request or a turn against all `quotas`, or against none where one of them is used up."""
         with store_errors(_STORE):
-            await self._limits.turn(tenant, user, per_minute)
+            return await self._limits.count(*quotas)
 
     async def get_active(self, tenant: str, user: str) -> str | None:
         """The id of the user's active character."""
@@ -300,7 +298,8 @@ class Accounts:
 
     async def _refuse(self, remote: str, message: str) -> NoReturn:
         _log.info("credential_refused", remote=remote)
-        await self._limits.wrong_credential(remote)
+        if refusal := (await self._limits.count(wrong_credentials(remote))).refusal:
+            raise refusal
         raise Unauthenticated(message)
 
     def _check_tier(self, tier: str | None) -> None:

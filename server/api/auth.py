@@ -4,13 +4,24 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from server.accounts.limits import Quota, requests_from, requests_of_key, turns
 from server.accounts.principal import Principal
+from server.api.clients import client_address, is_loopback
 from server.api.hosts import came_by_https, has_own_origin, host_port
-from server.api.keys import ACCOUNTS, METRICS, PRINCIPAL, SETTINGS, STALE_COOKIE
+from server.api.keys import ACCOUNTS, METRICS, PRINCIPAL, SETTINGS, STALE_COOKIE, STANDINGS
 from server.errors import Forbidden, InvalidRequest, Unauthenticated
 from server.ids import Scope
 
-__all__ = ["Acting", "acting_scope", "acting_user", "authenticate", "limit_turns", "principal", "require"]
+__all__ = [
+    "Acting",
+    "acting_scope",
+    "acting_user",
+    "authenticate",
+    "limit_requests",
+    "limit_turns",
+    "principal",
+    "require",
+]
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 _COOKIE = "vestige_session"
@@ -35,7 +46,7 @@ async def authenticate(request: web.Request) -> Principal:
         Forbidden: a cookie with an unsafe method, not sent by our own page.
     """
     accounts = request.app[ACCOUNTS]
-    remote = request.remote or "unknown"
+    remote = client_address(request)
     headers = request.headers.getall("Authorization", [])
     cookie = request.cookies.get(cookie_name(request))
     try:
@@ -105,7 +116,30 @@ async def limit_turns(request: web.Request, acting: Acting) -> None:
         RateLimited: the plan's turns per minute are used up; details.retry_after in seconds.
     """
     plan = request.app[SETTINGS].plan(acting.tier)
-    await request.app[ACCOUNTS].count_turn(acting.scope.tenant, acting.scope.user, plan.turns_per_minute)
+    await _count(request, turns(acting.scope.tenant, acting.scope.user, plan.turns_per_minute))
+
+
+async def limit_requests(request: web.Request, who: Principal) -> None:
+    """Counts one request of an API key, and from an address that is not this machine's own.
+
+    Raises:
+        RateLimited: the key's or the address' requests of this minute are used up.
+    """
+    settings, address = request.app[SETTINGS], client_address(request)
+    quotas = []
+    if who.kind == "key":
+        quotas.append(requests_of_key(who.credential.removeprefix("key:"), settings.key_requests_per_minute))
+    if not is_loopback(address):
+        quotas.append(requests_from(address, settings.address_requests_per_minute))
+    if quotas:
+        await _count(request, *quotas)
+
+
+async def _count(request: web.Request, *quotas: Quota) -> None:
+    counted = await request.app[ACCOUNTS].count(*quotas)
+    request[STANDINGS] = [*request.get(STANDINGS, ()), *counted.standings]
+    if counted.refusal is not None:
+        raise counted.refusal
 
 
 def cookie_name(request: web.Request) -> str:

@@ -1,9 +1,10 @@
 """Where handlers find the services the composition root built, and what a request carries along."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
+from server.accounts.limits import Standing
 from server.accounts.principal import Principal
 from server.accounts.service import Accounts
 from server.metrics import Metrics
@@ -26,4 +27,6 @@ PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 STALE_COOKIE: web.RequestKey[bool] = web.RequestKey("stale_cookie", bool)
 """The request's cookie was looked up and is no session (any more)."""
+STANDINGS: web.RequestKey[Sequence[Standing]] = web.RequestKey("standings", Sequence)
+"""Where the request's rate limits stand."""
 STARTED: web.RequestKey[bool] = web.RequestKey("started", bool)

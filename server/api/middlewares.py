@@ -20,8 +20,8 @@ from aiohttp import web
 
 from server.api.auth import drop_cookie
 from server.api.hosts import check_host, check_origin
-from server.api.keys import METRICS, PRINCIPAL, REQUEST_ID, SETTINGS, STALE_COOKIE, STARTED
-from server.api.respond import error_json, json_response
+from server.api.keys import METRICS, PRINCIPAL, REQUEST_ID, SETTINGS, STALE_COOKIE, STANDINGS, STARTED
+from server.api.respond import error_json, json_response, limit_headers
 from server.api.wire import LINE_BYTES, WireLog
 from server.errors import RateLimited, StoreUnavailable, Unauthenticated, UnsupportedMedia, VestigeError
 
@@ -155,6 +155,8 @@ async def _prepare(request: web.Request, response: web.StreamResponse) -> None:
     if (request.app[SETTINGS].public_url or "").startswith("https:"):
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     response.headers.setdefault("Cache-Control", "no-store")
+    if standings := request.get(STANDINGS):
+        response.headers.update(limit_headers(standings))
     response.headers["Server"] = "vestige"
     response.headers["X-Request-Id"] = request[REQUEST_ID]
 

@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from urllib.parse import quote
 
 from aiohttp import web
 from pydantic import BaseModel
 
+from server.accounts.limits import WINDOW_SECONDS, Standing
 from server.errors import BudgetExceeded, RateLimited, VestigeError
 
-__all__ = ["attachment", "error_json", "json_bytes", "json_response", "no_content"]
+__all__ = ["attachment", "error_json", "json_bytes", "json_response", "limit_headers", "no_content"]
 
 
 def json_bytes(body: object) -> bytes:
@@ -37,6 +38,17 @@ def error_json(error: VestigeError) -> web.Response:
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="vestige"'
     return json_response(error.payload(), status=error.status, headers=headers)
+
+
+def limit_headers(standings: Sequence[Standing]) -> dict[str, str]:
+    """`RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers-10 has them.
+
+    `q` and `w`: how many in how many seconds; `r` and `t`: what is left, and seconds until it is more.
+    """
+    return {
+        "RateLimit-Policy": ", ".join(f'"{each.policy}";q={each.quota};w={WINDOW_SECONDS}' for each in standings),
+        "RateLimit": ", ".join(f'"{each.policy}";r={each.left};t={each.seconds}' for each in standings),
+    }
 
 
 def attachment(filename: str) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel
 
-from server.api.auth import authenticate
+from server.api.auth import authenticate, limit_requests
 from server.api.keys import PRINCIPAL, SETTINGS
 from server.settings import Settings
 
@@ -61,6 +61,7 @@ def guarded(route: Route) -> Handler:
         if access != "open" and not (access == "ops" and only_loopback(request.app[SETTINGS])):
             who = await authenticate(request)
             request[PRINCIPAL] = who
+            await limit_requests(request, who)
             if access not in ("ops", "any"):
                 who.need(access)
         return await route.handler(request)

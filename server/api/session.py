@@ -9,6 +9,7 @@ from server import __version__
 from server.accounts.principal import Principal
 from server.api.auth import cookie_name, drop_cookie, has_own_origin, principal, set_cookie
 from server.api.body import read_json
+from server.api.clients import client_address
 from server.api.keys import ACCOUNTS, MODEL, SETTINGS
 from server.api.respond import json_response, no_content
 from server.api.routes import Route
@@ -61,7 +62,7 @@ class Me(BaseModel):
 async def sign_in(request: web.Request) -> web.StreamResponse:
     token = (await read_json(request, SignIn, limit=4_096)).token
     accounts = request.app[ACCOUNTS]
-    session, who = await accounts.sign_in(token, remote=request.remote or "unknown")
+    session, who = await accounts.sign_in(token, remote=client_address(request))
     former = request.cookies.get(cookie_name(request))
     if former:
         await accounts.sign_out(former)
