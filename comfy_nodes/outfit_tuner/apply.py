@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .embeds import combine_embeds, weigh_embeds
+from .fit import adapter_misfit, require_adapter
 from .key_values import KeyValueCache, KeyValues, compute_key_values
-from .layers import CrossAttention, LayersError, cross_attention_layers, transformer_blocks
+from .layers import CrossAttention, cross_attention_layers, transformer_blocks
 from .masks import AttentionMask
+from .models_here import adapters_here
 from .patch import Attention, OutfitPatch, PatchedLayer, Window
 from .projection import project
 from .schedules import LayerWeight, layer_schedule
 from .sides import note_conditionings, note_guider
+from .unet_size import UnetSize
 
 if TYPE_CHECKING:
-    from .adapters import Adapter, Layout
+    from .adapters import Adapter
     from .sockets import OutfitModels, ReferenceFeatures
     from .tuning import Tuning, TuningValues
 
@@ -52,14 +55,15 @@ def apply_outfit(
     cost next to nothing.
 
     Raises:
-        LayersError: the adapter was not made for this kind of checkpoint.
+        LayersError: the model has no cross-attention layers of Stable Diffusion's.
+        MisfitError: the adapter was not made for this kind of checkpoint; names the files here that were.
         FeaturesError: the features are of another encoder than the adapter's.
         ScheduleError: a weight type or layer string that this model has no layers for.
         MaskError: no mask.
     """
     values = tuning.values
     layers = cross_attention_layers(model.get_model_object("diffusion_model"))
-    _check_fit(layers, models.adapter.layout)
+    _check_fit(layers, models.adapter)
     patched = _patched_layers(layers, values)
     clone = model.clone()
     if not patched:
@@ -85,24 +89,11 @@ def forget_key_values() -> None:
     _key_values.clear()
 
 
-def _check_fit(layers: tuple[CrossAttention, ...], layout: Layout) -> None:
+def _check_fit(layers: tuple[CrossAttention, ...], adapter: Adapter) -> None:
     """The loader has compared files; this compares with the model that came by the link."""
-    context_dim = layers[0].context_dim
-    if layout.cross_dim != context_dim:
-        raise LayersError(
-            f"The adapter is made for {_family(layout.cross_dim)}, the model is {_family(context_dim)}:"
-            f" load an adapter for {_family(context_dim)}."
-        )
-    if layout.widths != tuple(layer.width for layer in layers):
-        raise LayersError(
-            f"The adapter has {len(layout.widths)} layers that do not match the model's {len(layers)}:"
-            " load an adapter made for this checkpoint's family."
-        )
-
-
-def _family(context_dim: int) -> str:
-    names = {768: "Stable Diffusion 1.5", 1024: "Stable Diffusion 2", 1280: "the SDXL refiner", 2048: "SDXL"}
-    return names.get(context_dim, f"text embeddings of {context_dim} channels")
+    unet = UnetSize(layers[0].context_dim, tuple(layer.width for layer in layers))
+    if adapter_misfit(adapter.layout, unet) is not None:
+        require_adapter(adapter.name, adapter.layout, unet, adapters_here())
 
 
 def _patched_layers(layers: tuple[CrossAttention, ...], values: TuningValues) -> tuple[PatchedLayer, ...]:

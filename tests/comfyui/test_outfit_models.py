@@ -234,3 +234,23 @@ async def test_a_version_trained_anew_is_picked_up_at_the_next_run(comfy: Comfy,
     (loras / "nora" / "live.json").write_text('{"nora": 1}')  # and back
     back, said, _ = await drawn()
     assert (said.split(" (")[0], back) == ("nora v1", anew)
+
+
+async def test_apply_refuses_a_pair_for_another_checkpoint_and_names_what_fits(comfy: Comfy) -> None:
+    """The loader had no model to compare with: nothing is patched all the same."""
+    graph = Graph()
+    checkpoint = graph.checkpoint("tiny-sdxl")
+    pair = graph.add("Vestige_LoadOutfitModels", adapter="glove.safetensors", encoder="auto")
+    reference = graph.add("Vestige_LoadReference", picture="dress.png")
+    features = graph.add("Vestige_EncodeReference", models=pair, reference=reference, weight=1.0)
+    required = (await comfy.node_info("Vestige_TuningValues"))["input"]["required"]
+    tuning = graph.add("Vestige_TuningValues", **{name: entry[1]["default"] for name, entry in required.items()})
+    dressed = graph.add("Vestige_ApplyOutfit", model=checkpoint, models=pair, features=features, tuning=tuning)
+    graph.add("Tiny_Report", value=dressed)
+    with pytest.raises(GraphFailed) as failed:
+        await comfy.run(graph)
+    assert failed.value.class_type == "Vestige_ApplyOutfit"
+    assert failed.value.message == (
+        "glove.safetensors is made for Stable Diffusion 1.5, and the checkpoint is SDXL: use boot.safetensors, "
+        "coat.safetensors, hat.safetensors."
+    )
