@@ -42,7 +42,7 @@ def files(comfyui: ComfyUI) -> Iterator[Path]:
 def loading(**inputs: Any) -> tuple[Graph, Node, Node]:
     """A graph that loads a reference; with it the node, and one that tells the sha256."""
     graph = Graph()
-    node = graph.add("Vestige_LoadReference", **inputs)
+    node = graph.add("Vestige_LoadReference", **({"picture": ""} | inputs))
     graph.add("PreviewImage", images=node[1])
     return graph, node, graph.add("Tiny_Report", value=node[3])
 
@@ -152,10 +152,10 @@ async def test_every_input_and_output_explains_itself_and_new_files_are_listed(c
         info = (await comfy.get("/object_info/Vestige_LoadReference"))["Vestige_LoadReference"]
     finally:
         new.unlink()
-    listed = info["input"]["optional"]["picture"]
+    listed = info["input"]["required"]["picture"]
     assert "new-dress.png" in json.dumps(listed)
-    assert listed[1]["image_upload"] is True
-    assert all(spec[1]["tooltip"] for spec in info["input"]["optional"].values())
+    assert listed[1]["image_upload"] is True  # and required: to no other input the editor gives a button
+    assert all(spec[1]["tooltip"] for kind in info["input"].values() for spec in kind.values())
     assert all(info["output_tooltips"])
 
 

@@ -33,8 +33,7 @@ class LoadReference(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "picture",
-                    options=_pictures(),
-                    optional=True,
+                    options=_pictures(),  # required: the editor gives an upload button to required inputs alone
                     upload=io.UploadType.image,
                     tooltip="A PNG, JPEG or WebP in ComfyUI's input folder. Used where sha256 is empty.",
                 ),
@@ -88,7 +87,7 @@ class LoadReference(io.ComfyNode):
                 colour(background)
             if sha256 is not None and sha256.strip():
                 references_here().entry(sha256.strip())
-            elif sha256 is not None and picture is not None:
+            elif sha256 is not None and picture:
                 _file(picture)
         except (FittingError, CacheError, PictureError) as error:
             return str(error)
@@ -97,7 +96,7 @@ class LoadReference(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, picture: str | None = None, sha256: str | None = "", **_: object) -> str:
         """A file that was replaced under its name is another picture."""
-        if picture is None or (sha256 or "").strip():
+        if not picture or (sha256 or "").strip():
             return ""
         return hashlib.sha256(_bytes(picture, "")).hexdigest()
 
@@ -155,7 +154,7 @@ def _plain(path: str) -> Path:
 def _bytes(picture: str | None, sha256: str) -> bytes:
     if sha256:
         return references_here().read(sha256)
-    if picture is None:
+    if not picture:
         raise PictureError("no_file", "No reference is chosen: choose a picture, or fetch one with the button.")
     try:
         with _file(picture).open("rb") as file:
