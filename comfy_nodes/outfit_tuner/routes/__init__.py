@@ -15,10 +15,12 @@ from ...host import prompt_server
 from ..models_here import hashes_here, loras_here
 from ..presets.here import presets_here
 from ..references.here import fetcher_here, references_here
+from ..submissions.here import submissions_here
 from .loras import LoraRoutes
 from .presets import PresetRoutes
 from .references import ReferenceRoutes
 from .route import Route, guarded
+from .submit import SubmitRoutes
 
 __all__ = ["Route", "guarded", "pack_routes", "register"]
 
@@ -29,6 +31,7 @@ def pack_routes() -> list[Route]:
         *LoraRoutes(loras_here, hashes_here).routes(),
         *PresetRoutes(presets_here).routes(),
         *ReferenceRoutes(references_here, fetcher_here).routes(),
+        *SubmitRoutes(submissions_here).routes(),
     ]
     return [Route("GET", "/vestige", _listing(routes)), *routes]
 
