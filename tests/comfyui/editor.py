@@ -79,6 +79,21 @@ class Editor:
                 .map(({name, value}) => [`${node.title}.${name}`, value])))"""
         )
 
+    async def alerts(self) -> list[str]:
+        """What the editor warns of in its corner."""
+        return await self.page.locator(".p-toast-message").all_inner_texts()
+
+    async def set(self, node_type: str, **widgets: Any) -> None:
+        """Sets widgets of every node of a type."""
+        await self.page.evaluate(
+            """([type, widgets]) => {
+                for (const node of app.graph.nodes.filter(node => node.type === type))
+                    for (const [name, value] of Object.entries(widgets))
+                        node.widgets.find(widget => widget.name === name).value = value
+            }""",
+            [node_type, widgets],
+        )
+
     async def run(self) -> dict[str, Any]:
         """Presses Run; what the nodes showed, by id, when all is done. Fails with the first error shown."""
         await self.page.evaluate(
@@ -90,7 +105,9 @@ class Editor:
             }"""
         )
         await self.page.get_by_test_id("queue-button").click()
-        await self.page.wait_for_function("() => window.ended || app.lastNodeErrors", timeout=120_000)
+        await self.page.wait_for_function(
+            "() => window.ended || Object.keys(app.lastNodeErrors ?? {}).length", timeout=120_000
+        )
         ended = await self.page.evaluate("() => window.ended ?? {how: 'refused', detail: app.lastNodeErrors}")
         assert ended["how"] == "execution_success", ended
         return await self.page.evaluate("() => app.nodeOutputs")

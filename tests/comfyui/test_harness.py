@@ -4,6 +4,14 @@ import pytest
 
 from tests.comfyui.client import Comfy, GraphFailed, GraphInterrupted, GraphRefused
 from tests.comfyui.graphs import Graph
+from tests.comfyui.host import ComfyUI
+
+
+async def test_all_packs_loaded(comfyui: ComfyUI, comfy: Comfy) -> None:
+    folder = str(comfyui.base / "custom_nodes")
+    loaded = [line for line in comfyui.log.splitlines() if folder in line and "seconds" in line]
+    assert any(line.endswith("/vestige") for line in loaded)
+    assert not [line for line in loaded if "IMPORT FAILED" in line]
 
 
 @pytest.mark.parametrize("name", ["tiny-sdxl", "tiny-sd15"])
