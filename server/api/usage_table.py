@@ -53,10 +53,12 @@ async def table(request: web.Request) -> web.StreamResponse:
     return response
 
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 ATTEMPT_COLUMNS = (
     "started",
     "ended",
     "attempt",
+    "generation_id",
     "turn",
     "rung",
     "tenant",
@@ -88,6 +90,7 @@ def _lines(rows: Iterable[Row], user: str | None) -> Iterable[Sequence[object]]:
             row.started.isoformat(timespec="milliseconds"),
             row.ended.isoformat(timespec="milliseconds"),
             fields["attempt"],
+            fields["generation"],
             facts["turn"],
             facts["rung"],
             row.tenant,
@@ -135,7 +138,7 @@ def _csv(lines: Iterable[Sequence[object]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
     for line in lines:
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell for cell in line])
+        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in line])
     return out.getvalue().encode()
 
 

@@ -145,6 +145,7 @@ async def test_every_attempt_as_csv(server: Server) -> None:
     assert zoe["model"].startswith("'=cmd")  # not a formula in anybody's spreadsheet
     assert (zoe["tenant"], zoe["rung"], zoe["status"], zoe["basis"]) == ("acme", "2", "done", "told")
     assert (zoe["reserved_microdollars"], zoe["prompt_tokens"], zoe["attempts"]) == ("8000", "100", "1")
+    assert (zoe["generation_id"], zoe["mode"], zoe["provider"]) == ("", "", "openrouter.ai")
     assert datetime.fromisoformat(zoe["started"]).date() == TODAY
     assert [row["user_id"] for row in await lines(server, "?user_id=anna")] == ["anna"]
 

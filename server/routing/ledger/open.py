@@ -50,6 +50,7 @@ async def open_money(
     ledger = Ledger(state, ceilings, metrics, asks=metered, tells=url is not None)
     if metered and ceilings.total is None:
         _log.warning("no_daily_budget", advice="set daily_budget, so that a mistake cannot cost without end")
+    upkeep = Upkeep(ledger, generations, alone=settings.redis_url is None)
     async with AsyncExitStack() as stack:
         webhook = None
         if url is not None and secret is not None:
@@ -57,5 +58,5 @@ async def open_money(
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
             )
             webhook = Webhook(session, ledger.scripts, metrics, url=url, secret=secret.get_secret_value())
-        await stack.enter_async_context(running(Upkeep(ledger, generations), webhook))
+        await stack.enter_async_context(running(upkeep, webhook))
         yield Money(ledger, UsageReader(state, ceilings))

@@ -37,13 +37,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Upkeep:
-    """One server's share of the ledger's housekeeping. Times in seconds."""
+    """One server's share of the ledger's housekeeping. Times in seconds.
 
-    def __init__(self, ledger: Ledger, generations: Generations | None, *, lease: float = LEASE_SECONDS) -> None:
+    `alone`: the store is this server's own, so whatever others left in it, they are dead.
+    """
+
+    def __init__(
+        self, ledger: Ledger, generations: Generations | None, *, lease: float = LEASE_SECONDS, alone: bool = False
+    ) -> None:
         self._ledger = ledger
         self._scripts = ledger.scripts
         self._generations = generations
         self._lease = lease
+        self._alone = alone
         self.beat_seconds = lease / 3
 
     async def beat(self) -> None:
@@ -56,6 +62,7 @@ class Upkeep:
                 round(OLDEST_SECONDS * 1000),
                 AT_ONCE,
                 self._ledger.tells,
+                "1" if self._alone else "",
             )
             self._ledger.note(events)
             if not asked and not ended:

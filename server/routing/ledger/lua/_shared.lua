@@ -70,7 +70,7 @@ local function record(hold, h, cost, basis, count)
   redis.call('XADD', rows, '*', 'attempt', hold, 'person', h.person, 'tier', h.tier, 'model', h.model, 'facts', h.facts,
     'status', h.status, 'count', count, 'cost', whole(cost), 'reserved', h.amount, 'basis', basis, 'prompt', h.prompt or '0',
     'completion', h.completion or '0', 'cached', h.cached or '0', 'reasoning', h.reasoning or '0', 'started', h.started,
-    'ended', h.ended)
+    'ended', h.ended, 'generation', h.generation or '')
   redis.call('SADD', tenants, h.tenant)
   keep(rows, day, KEEP_DAYS)
   keep(tenants, day, KEEP_DAYS)

@@ -1,18 +1,20 @@
 -- Says that a server lives, and takes over the holds of those that do not, and holds older than any attempt can be.
 -- ARGV server, milliseconds it is good for, the oldest an attempt can be (milliseconds), how many holds at once,
---      1 if a webhook is to be told
+--      1 if a webhook is to be told, 1 if no other server can be alive
 -- → {holds whose provider will be asked, holds ended at the full reserve, event …}
 local server, most, queue = ARGV[1], tonumber(ARGV[4]), ARGV[5]
 redis.call('ZADD', key('servers'), whole(now + tonumber(ARGV[2])), server)
 
 local lost = redis.call('ZRANGEBYSCORE', key('open', server), '-inf', whole(now - tonumber(ARGV[3])), 'LIMIT', 0, most)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('servers'), '-inf', whole(now))) do
-  local left = redis.call('ZRANGE', key('open', gone), 0, most - 1)
-  for _, hold in ipairs(left) do
-    lost[#lost + 1] = hold
-    if not redis.call('HGET', key('hold', hold), 'server') then redis.call('ZREM', key('open', gone), hold) end
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key('servers'), '-inf', ARGV[6] == '1' and '+inf' or whole(now))) do
+  if gone ~= server then
+    local left = redis.call('ZRANGE', key('open', gone), 0, most - 1)
+    for _, hold in ipairs(left) do
+      lost[#lost + 1] = hold
+      if redis.call('EXISTS', key('hold', hold)) == 0 then redis.call('ZREM', key('open', gone), hold) end
+    end
+    if #left == 0 then redis.call('ZREM', key('servers'), gone) end
   end
-  if #left == 0 then redis.call('ZREM', key('servers'), gone) end
 end
 
 local asked, ended, all = 0, 0, {}
