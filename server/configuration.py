@@ -85,7 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from None
     for name in content:
         if name not in Settings.model_fields:
-            raise SettingsError(f"{path} has an unknown setting {name!r}{_meant(name, Settings.model_fields)}.")
+            raise SettingsError(f"{path} has an unknown setting {name!r}{_meant(name, Settings.model_fields)}")
     return content
 
 
@@ -102,13 +102,13 @@ def _variables() -> dict[str, str]:
         known |= dict.fromkeys(reversed([choice for choice in choices if choice.isupper()]), name)
     for variable in os.environ:
         if variable.startswith(PREFIX) and variable not in known and variable != CONFIG_VARIABLE:
-            raise SettingsError(f"The environment has an unknown setting {variable}{_meant(variable, known)}.")
+            raise SettingsError(f"The environment has an unknown setting {variable}{_meant(variable, known)}")
     return {name: variable for variable, name in known.items() if variable in os.environ}
 
 
 def _meant(name: str, known: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; `vestige config` lists the known ones"
+    return f"; did you mean {close[0]!r}?" if close else "; `vestige config` lists the known ones."
 
 
 def _sentence(error: ErrorDetails, sources: Mapping[str, str]) -> str:

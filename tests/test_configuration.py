@@ -1,6 +1,7 @@
 """Settings come from flags, the environment and a file, and a wrong one stops the start with one line."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     with pytest.raises(SettingsError) as caught:
         load()
     assert says in caught.value.message
+    assert re.search(r"[^.?][.?]$", caught.value.message)
     assert "\n" not in caught.value.message
 
 
