@@ -158,7 +158,7 @@ class ChromaShards:
             async with asyncio.timeout(_WRITE_SECONDS):
                 await self._writing.acquire()
         except TimeoutError:
-            raise StoreUnavailable("The index is busy cleaning up: try again in a moment.", store="index") from None
+            raise StoreUnavailable("The index has much to write: try again in a moment.", store="index") from None
         try:
             self._check_room()
         except BaseException:
