@@ -37,7 +37,7 @@ class Seen:
 
 
 class Encoder(Protocol):
-    """A CLIP image encoder. `preprocessing` names what `pixels` does: the same name, the same pixels of a picture."""
+    """A CLIP image encoder. `preprocessing` names all that decides what it sees, beside its file and the picture."""
 
     @property
     def sha256(self) -> str: ...

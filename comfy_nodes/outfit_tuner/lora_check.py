@@ -12,7 +12,7 @@ from .lineage import FAMILIES, Lineage, checkpoint_lineage, lineage_misfit, lora
 from .safetensors_header import Header, ModelFileError, read_header
 from .unet_size import UnetSize
 
-__all__ = ["LORA_LINEAGES", "LineageError", "describe_lineage", "require_lineage", "whole_lineage"]
+__all__ = ["LORA_LINEAGES", "LineageError", "describe_lineage", "model_lineage", "require_lineage"]
 
 LORA_LINEAGES: ByFile[Lineage] = ByFile(lambda path: lora_lineage(read_header(path), path.name), 256)
 _CHECKPOINTS: ByFile[Header] = ByFile(read_header, 4)
@@ -40,10 +40,10 @@ def require_lineage(
         ModelFileError: the LoRA's header cannot be read, or it is no LoRA.
     """
     found = LORA_LINEAGES(lora)
-    model, sha256 = whole_lineage(checkpoint, unet, hashes)
+    model, sha256 = model_lineage(checkpoint, unet, hashes)
     if checkpoint is not None and sha256 is None and _hash_would_tell(found, model):
         sha256 = hashes.sha256(checkpoint, progress() if progress is not None else None)
-        model, _ = whole_lineage(checkpoint, unet, hashes)
+        model, _ = model_lineage(checkpoint, unet, hashes)
     why = lineage_misfit(found, model, sha256)
     if why is not None:
         raise LineageError(
@@ -52,7 +52,7 @@ def require_lineage(
     return found
 
 
-def whole_lineage(checkpoint: Path | None, unet: UnetSize | None, hashes: FileHashes) -> tuple[Lineage, str | None]:
+def model_lineage(checkpoint: Path | None, unet: UnetSize | None, hashes: FileHashes) -> tuple[Lineage, str | None]:
     """What a model descends from, from its file where that is known and from its layers, and the file's hash where it
     is remembered.
     """

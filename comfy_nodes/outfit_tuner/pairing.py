@@ -98,8 +98,8 @@ def survey(unet: UnetSize | None, adapter: Layout | None, adapters: Shelf, encod
         except ModelFileError as error:
             lines.append(_line(str(error)))
             continue
-        fits = adapter is None or encoder_misfit(adapter, size) is None
-        lines.append(_line(f"{name}: {encoder_name(size)}", fits=fits))
+        wants = wanted_encoder(adapter) if adapter is not None and encoder_misfit(adapter, size) else None
+        lines.append(_line(f"{name}: {encoder_name(size)}{f', not {wants}' if wants else ''}", fits=not wants))
     lines += [_line(f"{name} is a pickled file, which is never opened") for name in encoders.pickled]
     return "\n".join(lines)
 

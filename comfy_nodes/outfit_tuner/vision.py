@@ -34,14 +34,17 @@ class ComfyEncoder:
     """Looks at pictures with ComfyUI's model, on its device and under its memory management.
 
     `pixels` is ComfyUI's own preprocessing, which IPAdapter_plus uses too: a square picture becomes the same pixel
-    values there, so numbers that were tuned there carry over.
+    values there, so numbers that were tuned there carry over. `preprocessing` names the weights' precision as well,
+    which ComfyUI chooses by the machine and its command line.
     """
 
     def __init__(self, model: ClipVisionModel, sha256: str) -> None:
         self._model = model
         self.sha256 = sha256
         self.image_size = int(model.image_size)
-        self.preprocessing = f"comfyui clip_preprocess {self.image_size} {model.image_mean} {model.image_std}, v1"
+        self.preprocessing = (
+            f"clip_preprocess {self.image_size} {model.image_mean} {model.image_std}, {model.dtype}, v1"
+        )
 
     def pixels(self, image: torch.Tensor) -> torch.Tensor:
         """Pixel values `[1, 3, image_size, image_size]` of `[1, side, side, 3]`, 0 to 1."""

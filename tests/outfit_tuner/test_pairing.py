@@ -118,6 +118,6 @@ def test_the_survey_says_what_fits_and_why_the_rest_does_not(adapters: Shelf, en
         "  ✗ broken.safetensors is empty: download it again.",
         "Image encoders:",
         "  ✓ g.safetensors: CLIP ViT-bigG",
-        "  ✗ h.safetensors: CLIP ViT-H",
+        "  ✗ h.safetensors: CLIP ViT-H, not CLIP ViT-bigG",
         "  ✗ old.bin is a pickled file, which is never opened",
     ]
