@@ -10,7 +10,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io, ui
 
-from ..fitting import WAYS, Fitted, Fitting, FittingError, colour, fit
+from ..fitting import WAYS, Fitted, Fitting, FittingError, fit
 from ..pictures import MAX_BYTES, PictureError, decode
 from ..references import CacheError
 from ..references.here import references_here
@@ -79,14 +79,17 @@ class LoadReference(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, picture: str | None = None, sha256: str | None = "", background: str | None = "white"
+        cls,
+        picture: str | None = None,
+        sha256: str | None = "",
+        fit: str | None = "pad",
+        background: str | None = "white",
     ) -> bool | str:
         """Before anything is queued. What a link will bring is None here."""
         try:
-            if background is not None:
-                colour(background)
+            Fitting(fit or "pad", "white" if background is None else background)
             if sha256 is not None and sha256.strip():
-                references_here().entry(sha256.strip())
+                references_here().entry(_name(sha256))
             elif sha256 is not None and picture:
                 _file(picture)
         except (FittingError, CacheError, PictureError) as error:
@@ -111,7 +114,7 @@ class LoadReference(io.ComfyNode):
         crop_y: float = 0.5,
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        data = _bytes(picture, sha256.strip())
+        data = _bytes(picture, _name(sha256))
         fitted = _fitted(data, fit, background, crop_x, crop_y, mask)
         named = hashlib.sha256(data).hexdigest()
         return io.NodeOutput(
@@ -149,6 +152,11 @@ def _file(name: str) -> Path:
 def _plain(path: str) -> Path:
     """Without `..`, as it is written: folders that people link into the input folder count as inside."""
     return Path(os.path.normpath(path))
+
+
+def _name(sha256: str) -> str:
+    """As it is written in the cache; people copy them from anywhere."""
+    return sha256.strip().lower()
 
 
 def _bytes(picture: str | None, sha256: str) -> bytes:

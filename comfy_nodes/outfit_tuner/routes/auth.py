@@ -47,11 +47,14 @@ def authorise(request: web.Request) -> None:
 
 
 def _refuse_other_origins(request: web.Request) -> None:
-    """Programs send neither header; of a page's requests, a browser says where they are from."""
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    origin = request.headers.get("Origin")
-    foreign = origin is not None and _place(urlsplit(origin).netloc) != _place(request.host)
-    if site not in ("none", "same-origin") or foreign:
+    """Programs send neither header. Browsers say where a request is from, old or insecure ones only what posts it."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:  # no page can write this one, and a proxy that changes Host does no harm
+        foreign = site not in ("none", "same-origin")
+    else:
+        origin = request.headers.get("Origin")
+        foreign = origin is not None and _place(urlsplit(origin).netloc) != _place(request.host)
+    if foreign:
         raise Forbidden("Only pages that ComfyUI itself serves may use the pack's routes.", code="other_origin")
 
 

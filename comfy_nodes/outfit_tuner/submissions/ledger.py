@@ -11,7 +11,6 @@ A record is replaced in one step. Whose process is gone will not finish what it 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import uuid
@@ -58,18 +57,7 @@ class Ledger:
         if record.process == self.process:
             return True
         path = self._folder / "processes" / record.process
-        if not path.exists():
-            return False
-        lock = FileLock(path)
-        try:
-            gone = lock.take()
-        except OSError:
-            return True  # it cannot be told, and twice is worse than late
-        if gone:
-            lock.release()
-            with contextlib.suppress(OSError):
-                path.unlink()
-        return not gone
+        return path.exists() and not _is_gone(path)
 
     def claim(self, record: Record, instead_of: Record | None) -> Record | None:
         """Writes a new record down if its key still has `instead_of`; else gives what the key has now.
@@ -82,9 +70,7 @@ class Ledger:
             if current != instead_of:
                 return current
             if self._alive is None:
-                alive = FileLock(self._folder / "processes" / self.process)
-                alive.take()
-                self._alive = alive
+                self._alive = self._begin_living()
             write_atomically(self._folder / "prompts" / record.prompt_id, record.key.encode(), durable=True)
             write_atomically(self._file(record.key), record.to_json(), durable=True)
             self._claims += 1
@@ -115,6 +101,15 @@ class Ledger:
         """Forgets the oldest finished records beyond those that are kept. Raises `Unwritable`."""
         with self._writing():
             self._prune()
+
+    def _begin_living(self) -> FileLock:
+        """Locks a file of this process's own; those of processes that are gone go."""
+        for path in (self._folder / "processes").iterdir():
+            if _is_gone(path):
+                path.unlink(missing_ok=True)
+        lock = FileLock(self._folder / "processes" / self.process)
+        lock.take()
+        return lock
 
     def _prune(self) -> None:
         for path in _oldest(self._folder / "results", self._keep):
@@ -154,6 +149,17 @@ class Ledger:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Unwritable(f"The results in {self._folder} cannot be written to: {reason}.") from error
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether the process whose file this is holds it no more."""
+    lock = FileLock(path)
+    try:
+        gone = lock.take()
+    except OSError:
+        return False  # it cannot be told, and twice is worse than late
+    lock.release()
+    return gone
 
 
 def _oldest(folder: Path, keep: int) -> list[Path]:
