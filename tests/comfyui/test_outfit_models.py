@@ -1,6 +1,9 @@
 """Load Outfit Models, Load Character LoRA and Encode Reference, by graph, on a real ComfyUI."""
 
+from collections.abc import Iterator
+
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.comfyui.client import Comfy, GraphFailed, GraphRefused, Run
 from tests.comfyui.graphs import Graph, Node
@@ -254,3 +257,67 @@ async def test_apply_refuses_a_pair_for_another_checkpoint_and_names_what_fits(c
         "glove.safetensors is made for Stable Diffusion 1.5, and the checkpoint is SDXL: use boot.safetensors, "
         "coat.safetensors, hat.safetensors."
     )
+
+
+@pytest.fixture
+def damaged(comfyui: ComfyUI) -> Iterator[None]:
+    """Adapters that nobody can use, among the others for the time of a test."""
+    folder = comfyui.base / "models" / "ipadapter"
+    whole = (folder / "coat.safetensors").read_bytes()
+    contents = {
+        "torn.safetensors": whole[: len(whole) // 2],
+        "nan.safetensors": whole[:-2] + b"\x00\x7e",  # a half-precision NaN
+        "page.safetensors": b"<!DOCTYPE html><title>404</title>",
+        "old.bin": b"PK\x03\x04",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    yield
+    for name in contents:
+        (folder / name).unlink()
+
+
+@pytest.mark.usefixtures("damaged")
+@pytest.mark.parametrize(
+    ("adapter", "says"),
+    [
+        ("torn.safetensors", "torn.safetensors is cut off: its download did not finish, get it again."),
+        ("nan.safetensors", "nan.safetensors holds numbers that are not finite (ip_adapter."),
+        ("page.safetensors", "page.safetensors is a web page, not a model: the download went wrong"),
+    ],
+)
+async def test_a_damaged_adapter_is_refused(comfy: Comfy, adapter: str, says: str) -> None:
+    with pytest.raises(GraphFailed) as failed:
+        await models(comfy, "tiny-sdxl", adapter=adapter)
+    assert failed.value.message.startswith(says)
+
+
+@pytest.mark.usefixtures("damaged")
+async def test_a_pickled_adapter_is_refused_before_it_is_queued(comfy: Comfy) -> None:
+    with pytest.raises(GraphRefused, match=r"old\.bin is a pickled PyTorch file, which can run code when it is opened"):
+        await models(comfy, "tiny-sdxl", adapter="old.bin")
+
+
+async def test_a_lora_of_another_lineage_is_refused_unless_it_is_allowed(comfy: Comfy, comfyui: ComfyUI) -> None:
+    """Same shapes on both sides: the LoRA's header and the checkpoint's name tell, through a patch in between."""
+    folder = comfyui.base / "models"
+    weights = load_file(folder / "loras" / "mira_v1.safetensors")
+    trained_on = {"ss_base_model_version": "sdxl_base_v1-0", "ss_sd_model_name": "ponyDiffusionV6XL.safetensors"}
+    save_file(weights, folder / "loras" / "pia_v1.safetensors", metadata=trained_on)
+    checkpoint = folder / "checkpoints" / "tiny-illustrious.safetensors"
+    checkpoint.symlink_to(folder / "checkpoints" / "tiny-sdxl.safetensors")
+
+    graph = Graph()
+    loaded = graph.checkpoint("tiny-illustrious")
+    freed = graph.add("FreeU_V2", model=loaded, b1=1.3, b2=1.4, s1=0.9, s2=0.2)
+    lora = with_lora(graph, loaded, character="pia", model=freed[0])
+    report = graph.add("Tiny_Report", value=lora[0])
+    with pytest.raises(GraphFailed) as failed:
+        await comfy.run(graph)
+    assert failed.value.message == (
+        "pia_v1.safetensors was trained on Pony Diffusion (SDXL) (the name of its base, ponyDiffusionV6XL.safetensors "
+        "says so), and the checkpoint is Illustrious (SDXL) (its file name says so): use a version trained for this "
+        "checkpoint, or allow another lineage on this node."
+    )
+    graph.set(lora, other_lineage=True)
+    assert (await comfy.run(graph)).report(report)["weights_patched"] == {"1": 700}
