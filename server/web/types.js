@@ -122,6 +122,42 @@
  * @property {string} created
  * @property {string|null} last_used
  * @property {string} prefix
+ *
+ * @typedef {object} Amounts
+ * @property {number} attempts
+ * @property {number} cost_microdollars
+ * @property {number} prompt_tokens
+ * @property {number} completion_tokens
+ *
+ * @typedef {object} Ceiling
+ * @property {"user"|"tenant"|"global"} scope
+ * @property {string|null} name
+ * @property {number} spent_microdollars
+ * @property {number} held_microdollars
+ * @property {number|null} ceiling_microdollars  null: there is none
+ *
+ * @typedef {object} OwnUsage
+ * @property {string} since           a day of UTC, as `until`
+ * @property {string} until
+ * @property {Ceiling} today
+ * @property {Amounts} total
+ * @property {(Amounts & {day: string})[]} days
+ *
+ * @typedef {object} AdminUsage
+ * @property {string} since
+ * @property {string} until
+ * @property {string[]} tenants
+ * @property {Ceiling[]} today
+ * @property {Amounts} total
+ * @property {(Amounts & {day: string})[]} days
+ * @property {(Amounts & {tier: string})[]} tiers
+ * @property {(Amounts & {model: string})[]} models
+ * @property {{tenant: string, user_id: string|null, pseudonym: string, cost_microdollars: number}[]} users
+ *
+ * @typedef {object} RoutingReport
+ * @property {{turns: number, fallbacks: number, unanswered: number, attempts: number, refused: number, failed: number}} total
+ * @property {{at: string, turns: number, fallbacks: number, attempts: number, refused: number}[]} buckets
+ * @property {{model: string, mode: string|null, attempts: number, refused: number, failed: number, first_token_ms: number|null, cooling_until: string|null}[]} models
  */
 
 export {};

@@ -94,6 +94,10 @@ async def every_screen(visitor: Visitor, model: FakeOpenAI):
     await page.get_by_role("button", name="Make a key").click()
     yield "dialog"
     await page.keyboard.press("Escape")
+    await page.goto(f"{visitor.api.url}/#/routing")
+    await expect(page.get_by_role("heading", name="People who cost most")).to_be_visible()
+    await page.get_by_text("As a table").first.click()
+    yield "models and money"
 
 
 @pytest.mark.parametrize(

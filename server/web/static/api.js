@@ -191,6 +191,12 @@ export class Api {
   deleteAll = (/** @type {boolean} */ account) =>
     this.json("DELETE", path("memory") + (account ? "?account=true" : ""), { seconds: 300 });
 
+  // money
+  usage = () => this.json("GET", path("usage"));
+  adminUsage = () => this.json("GET", path("admin", "usage"));
+  usageTable = () => this.download(path("admin", "usage.csv"));
+  routingReport = () => this.json("GET", path("admin", "routing"));
+
   // admin
   users = () => this.json("GET", path("admin", "users"));
   addUser = (/** @type {object} */ fields) => this.json("POST", path("admin", "users"), { json: fields });

@@ -1,6 +1,7 @@
 // Starts the page: who is here, which parts there are, and what the address shows.
 
 import { AdminPage } from "./admin/page.js";
+import { RoutingPage } from "./admin/routing/page.js";
 import { Api, ApiError, sentence } from "./api.js";
 import { Editor } from "./characters/editor.js";
 import { Importer } from "./characters/importer.js";
@@ -81,6 +82,7 @@ export class App {
       if (route.view === "chat") opened = await this.#openChat(route.id, visit);
       else if (route.view === "home") await this.#home();
       else if (route.view === "admin") this.#place(new AdminPage(this), "People and keys");
+      else if (route.view === "routing") this.#place(new RoutingPage(this), "Models and money");
       else {
         const editor = await Editor.open(this, route.view === "edit" ? route.id : null);
         if (visit === this.#visit) this.#place(editor, editor.title);

@@ -90,3 +90,23 @@ export function bucket(text, count) {
   for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 16_777_619);
   return (hash >>> 0) % count;
 }
+
+const spending = (/** @type {number} */ digits) => new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits });
+const [cents, fractions] = [spending(2), spending(6)];
+const dayOfUtc = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
+
+/** Micro-dollars as `$1.25`, and what is less than a cent as exactly as it is counted. @param {number} micro */
+export const money = (micro) => (micro > 0 && micro < 10_000 ? fractions : cents).format(micro / 1_000_000);
+
+/** `12 %` of a whole. @param {number} part @param {number} whole */
+export const percent = (part, whole) => (whole ? part / whole : 0).toLocaleString(undefined, { style: "percent", maximumFractionDigits: 1 });
+
+/** A day of UTC, `3 Mar`. @param {string} day  `2026-03-03` */
+export const utcDay = (day) => dayOfUtc.format(new Date(`${day}T00:00:00Z`));
+
+/** All days from one to another. @param {string} first @param {string} last @returns {string[]} */
+export function everyDay(first, last) {
+  const days = [];
+  for (let at = Date.parse(`${first}T00:00:00Z`); at <= Date.parse(`${last}T00:00:00Z`); at += DAY) days.push(new Date(at).toISOString().slice(0, 10));
+  return days;
+}

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {{view: "home"} | {view: "chat", id: string, memory: boolean} | {view: "edit", id: string}
- *   | {view: "new"} | {view: "admin"}} Route
+ *   | {view: "new"} | {view: "admin"} | {view: "routing"}} Route
  */
 
 /** @param {string} hash @returns {Route} */
@@ -11,6 +11,7 @@ export function parse(hash) {
   if (first === "c" && second) return third === "edit" ? { view: "edit", id: second } : { view: "chat", id: second, memory: third === "memory" };
   if (first === "new") return { view: "new" };
   if (first === "admin") return { view: "admin" };
+  if (first === "routing") return { view: "routing" };
   return { view: "home" };
 }
 

@@ -5,6 +5,7 @@ import { brief, exactly } from "../format.js";
 import { icon } from "../icons.js";
 import { menuButton } from "../menu.js";
 import { wordmark } from "../signin.js";
+import { showUsage } from "../usage.js";
 import { nextTheme, setTheme, theme } from "../theme.js";
 import { avatar } from "./avatar.js";
 
@@ -64,6 +65,8 @@ export class Sidebar {
         label: "More",
         items: () => [
           me.scopes.includes("admin") && { label: "People and keys", icon: "people", run: () => this.app.router.go({ view: "admin" }) },
+          me.scopes.includes("admin") && { label: "Models and money", icon: "scales", run: () => this.app.router.go({ view: "routing" }) },
+          { label: "Your usage", icon: "purse", run: () => showUsage(this.app.api) },
           { label: "Keyboard shortcuts", icon: "keys", run: () => this.app.shortcuts.show() },
           { label: "Sign out", icon: "leave", run: () => this.app.signOut() },
         ],
