@@ -134,13 +134,18 @@ class Comfy:
                 return
             yield message
 
-    async def until_running(self, prompt_id: str, node: Node, seconds: float = RUN_SECONDS) -> None:
-        """Returns when this node of a queued graph has begun; `wait` gets all messages all the same."""
+    async def until_running(self, prompt_id: str, node: Node, seconds: float = RUN_SECONDS, count: int = 1) -> None:
+        """Returns when this node of a queued graph has begun, or `count` of the nodes `<its id>-…` that another one
+        expanded into; `wait` gets all messages all the same.
+        """
         seen: list[Json] = []
         async for message in self._messages(prompt_id, seconds):
             seen.append(message)
-            if message["type"] == "executing" and message["data"]["node"] == node.id:
-                break
+            begun = str(message["data"]["node"]) if message["type"] == "executing" else ""
+            if begun == node.id or begun.startswith(f"{node.id}-"):
+                count -= 1
+                if count == 0:
+                    break
         self._others[prompt_id] = seen + self._others.get(prompt_id, [])
 
     async def _message(self, seconds: float) -> Json:

@@ -9,6 +9,10 @@ from .encode_reference import EncodeReference
 from .load_character_lora import LoadCharacterLora
 from .load_outfit_models import LoadOutfitModels
 from .load_reference import LoadReference
+from .outfit_chain import OutfitChain
+from .outfit_sweep import OutfitSweep
+from .save_tuning_preset import SaveTuningPreset
+from .sweep_sheet import SweepSheet
 from .tuning_preset import TuningPreset
 from .tuning_values import TuningValues
 
@@ -20,6 +24,10 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     LoadCharacterLora,
     LoadOutfitModels,
     LoadReference,
+    OutfitChain,
+    OutfitSweep,
+    SaveTuningPreset,
+    SweepSheet,
     TuningPreset,
     TuningValues,
 )

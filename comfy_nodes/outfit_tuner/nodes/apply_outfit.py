@@ -9,6 +9,8 @@ from comfy_api.latest import io
 from ..apply import apply_outfit
 from ..sockets import FEATURES, OUTFIT_MODELS, TUNING, OutfitModels, ReferenceFeatures
 from ..tuning import Tuning
+from .graph import missing
+from .pinned import check_before_loading, check_loaded
 
 __all__ = ["ApplyOutfit"]
 
@@ -25,20 +27,35 @@ class ApplyOutfit(io.ComfyNode):
             inputs=[
                 io.Model.Input(
                     "model",
+                    lazy=True,
                     tooltip="The checkpoint with the character's LoRA, and FreeU where you use it.",
                 ),
-                io.Custom(OUTFIT_MODELS).Input("models", tooltip="The IP-Adapter, from Load Outfit Models."),
-                io.Custom(FEATURES).Input("features", tooltip="The references, from Encode Reference."),
+                io.Custom(OUTFIT_MODELS).Input("models", lazy=True, tooltip="The IP-Adapter, from Load Outfit Models."),
+                io.Custom(FEATURES).Input("features", lazy=True, tooltip="The references, from Encode Reference."),
                 io.Custom(TUNING).Input("tuning", tooltip="The numbers, from Tuning Preset or Tuning Values."),
                 io.Mask.Input(
                     "mask",
                     optional=True,
+                    lazy=True,
                     tooltip="Where the item is seen: white yes, black no. Any size; it is fitted to the picture. One "
                     "mask for all pictures of a batch, or one for each.",
                 ),
             ],
             outputs=[io.Model.Output("dressed", display_name="model", tooltip="The model that sees the item.")],
+            hidden=[io.Hidden.dynprompt, io.Hidden.unique_id],
         )
+
+    @classmethod
+    def check_lazy_status(cls, tuning: Tuning | None = None, **given: Any) -> list[str]:
+        """A preset's pins are compared with the files before any of them is loaded, and once the models are."""
+        if tuning is None:
+            return []
+        models = given.get("models")
+        if models is None:
+            check_before_loading(cls.hidden, tuning)
+            return missing(given, "models")
+        check_loaded(cls.hidden, tuning, models)
+        return missing(given, "model", "features", "mask")
 
     @classmethod
     def execute(
