@@ -52,7 +52,10 @@ _ARCHITECTURES = (  # how training tools call them, by how the text begins
 _SHAPED_LIKE = {"pony": "sdxl", "illustrious": "sdxl", "animagine": "sdxl"}
 _BY_CROSS_DIM = {768: "sd15", 1024: "sd2", 2048: "sdxl"}
 _MERGES = ("sd_merge_models", "sd_merge_recipe", "modelspec.merged_from", "modelspec.title")
-_LORA = re.compile(r"lora[._](down|up|A|B|linear_layer)\b|\.(hada_w|lokr_w|oft_|dora_scale|glora|[ab][12]\.weight)")
+_LORA = re.compile(
+    r"lora[._](down|up|A|B|linear_layer)\b"
+    r"|\.(hada_w|lokr_w|oft_|dora_scale|glora|[ab][12]\.weight$|diff$|diff_b$|set_weight$)"
+)
 _TEXT_TO_KEY = re.compile(r"attn2[._](?:processor[._])?to_k(?:_lora)?[._](lora_down|lora_A|down|hada_w1_b|lokr_w2_b)\b")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -77,6 +77,20 @@ def test_shapes_tell_the_architecture_in_every_naming(name: str, cross_dim: int)
     assert found.cross_dim == cross_dim
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lora_unet_input_blocks_4_1_proj_in.lokr_w1",
+        "lora_unet_input_blocks_4_1_proj_in.oft_blocks",
+        "lora_unet_input_blocks_4_1_proj_in.a1.weight",
+        "diffusion_model.input_blocks.4.1.proj_in.diff",
+        "text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_linear_layer.down.weight",
+    ],
+)
+def test_every_kind_that_comfyui_loads_is_one(name: str) -> None:
+    assert lora_lineage(header({name: (4, 4)}), "a.safetensors") == Lineage(evidence="its shape")
+
+
 def test_what_is_no_lora_is_refused() -> None:
     for shapes in (files.SDXL_UNET, files.PUBLISHED["ip-adapter_sd15"], {}):
         with pytest.raises(ModelFileError, match="no LoRA: choose a file from the loras folder"):
