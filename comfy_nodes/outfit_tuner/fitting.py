@@ -33,9 +33,9 @@ class FittingError(ValueError):
 class Fitting:
     """How a picture becomes square.
 
-    `pad`: the picture's own border goes on to both sides. `letterbox`: bars of `background`. `crop`: the largest square
-    there is in it, at `crop_x`, `crop_y` from 0 (left, top) to 1 (right, bottom). `background` (`#rrggbb`, or white,
-    grey, black) is also what shows through transparent pixels.
+    `pad`: the picture's own border goes on to both sides; round a cut-out, `background`. `letterbox`: bars of
+    `background`. `crop`: the largest square there is in it, at `crop_x`, `crop_y` from 0 (left, top) to 1 (right,
+    bottom). `background` (`#rrggbb`, or white, grey, black) is also what shows through transparent pixels.
     """
 
     way: str = "pad"
@@ -83,7 +83,7 @@ def fit(picture: Picture, fitting: Fitting, mask: torch.Tensor | None = None) ->
     box = _square(image.size, fitting) if fitting.way == "crop" else (0, 0, *image.size)
     subject, said_by = _subject(picture, mask)
     return Fitted(
-        image=_fitted(image, box, None if fitting.way == "pad" else background),
+        image=_fitted(image, box, None if fitting.way == "pad" and picture.alpha is None else background),
         mask=None if subject is None else _fitted(subject, box, 0),
         area=_fitted(Image.new("L", image.size, 255), box, 0),
         name=_name(fitting, said_by),

@@ -225,7 +225,7 @@ def _srgb(image: Image.Image) -> Image.Image:
             if "sRGB" not in ImageCms.getProfileDescription(source):  # most are; their numbers stay what they are
                 converted = ImageCms.profileToProfile(plain, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
                 plain = converted or plain
-        except (ImageCms.PyCMSError, *_BROKEN):
+        except (ImageCms.PyCMSError, ImportError, *_BROKEN):  # some builds of Pillow have no colour management
             pass
     return plain.convert("RGB")
 

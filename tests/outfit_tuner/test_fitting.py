@@ -72,6 +72,14 @@ def test_what_shows_through_is_the_background_and_what_is_opaque_is_the_item() -
     assert fitted.mask[0, 30, 15] == pytest.approx(0.2)
 
 
+def test_a_cut_out_that_touches_its_border_is_not_smeared_beyond_it() -> None:
+    alpha = np.full((60, 40), 255, np.uint8)
+    alpha[0, 0] = 0
+    fitted = fit(stripes(40, 60, alpha), Fitting("pad", "white"))
+    assert fitted.image[0, 30, 5].tolist() == [1, 1, 1]
+    assert fitted.image[0, 30, 15].tolist() == [0, 1, 0]
+
+
 def test_a_drawn_mask_counts_more_than_transparency_and_goes_along_with_the_crop() -> None:
     alpha = np.zeros((60, 40), np.uint8)
     mask = torch.zeros(1, 60, 40)

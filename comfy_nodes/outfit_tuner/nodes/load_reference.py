@@ -50,8 +50,9 @@ class LoadReference(io.ComfyNode):
                     options=list(WAYS),
                     optional=True,
                     default="pad",
-                    tooltip="pad: the picture's own border goes on to both sides. letterbox: bars of the background. "
-                    "crop: the largest square there is in it, where crop_x and crop_y say; the rest is cut off.",
+                    tooltip="pad: the picture's own border goes on; round a cut-out, the background. letterbox: bars "
+                    "of the background. crop: the largest square there is in it, where crop_x and crop_y say; the "
+                    "rest is cut off.",
                 ),
                 io.String.Input(
                     "background",

@@ -32,8 +32,9 @@ class AllowedHosts:
     """An allow-list: `shop.example`, `*.cdn.example` (names below it), `shop.example:8443`, `*` (every public host)."""
 
     def __init__(self, entries: str) -> None:
-        """`entries` are separated by commas or spaces."""
-        self._entries = frozenset(entry.lower().rstrip(".") for entry in re.split(r"[\s,]+", entries) if entry)
+        """`entries` are separated by commas or spaces; an `https://` before one is as good as none."""
+        names = (entry.lower().removeprefix("https://").rstrip("/") for entry in re.split(r"[\s,]+", entries))
+        self._entries = frozenset(name.removesuffix(":443") for name in names if name)
 
     def check(self, url: str | httpx.URL) -> Place:
         """Where `url` leads.

@@ -108,7 +108,8 @@ async def test_addresses_that_are_not_asked(shop: Shop, hosts: str, url: str, co
     ("hosts", "url"),
     [
         ("shop.example", "https://SHOP.example/dress.png"),
-        ("cdn.example, SHOP.example.", "https://shop.example:443/dress.png"),
+        ("cdn.example, SHOP.example", "https://shop.example:443/dress.png"),
+        ("https://shop.example:443/", "https://shop.example/dress.png"),
         ("*.shop.example", "https://a.shop.example/dress.png"),
         ("*.example", "https://shop.example/dress.png"),
         ("*", "https://shop.example/dress.png"),
