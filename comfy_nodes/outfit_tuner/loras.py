@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from .atomic import write_atomically
+from .file_lock import locked
 
 __all__ = ["LIVE", "POINTER", "Character", "LoraError", "LoraFile", "find_characters", "resolve", "set_live"]
 
@@ -23,7 +23,6 @@ POINTER = "live.json"
 _FLAT = re.compile(r"(?P<character>.+)_v(?P<version>[1-9]\d{0,5})", re.ASCII)
 _IN_FOLDER = re.compile(r"v(?P<version>[1-9]\d{0,5})", re.ASCII)
 _VERSION = re.compile(r"v?([1-9]\d{0,5})", re.ASCII)
-_writing = threading.Lock()
 
 
 class LoraError(ValueError):
@@ -117,24 +116,22 @@ def resolve(characters: Mapping[str, Character], character: str, version: str) -
 
 
 def set_live(character: Character, version: int) -> None:
-    """Makes a version the live one; other characters' entries stay.
+    """Makes a version the live one; other characters' entries stay, whoever else writes them at the same time.
 
     Raises:
         LoraError: there is no such version, `live.json` is damaged, or the folder cannot be written to.
     """
     if version not in character.versions:
         raise LoraError(f"There is no v{version} of {character.name}: choose one of {_numbers(character.versions)}.")
-    with _writing:
-        told = next((folder for folder in character.folders() if character.name in _pointers(folder / POINTER)), None)
-        pointer = (told or character.versions[version].path.parent) / POINTER
-        pointers = {**_pointers(pointer), character.name: version}
-        try:
+    told = next((folder for folder in character.folders() if character.name in _pointers(folder / POINTER)), None)
+    pointer = (told or character.versions[version].path.parent) / POINTER
+    try:
+        with locked(pointer.with_name(f"{POINTER}.lock")):
+            pointers = {**_pointers(pointer), character.name: version}
             text = json.dumps(pointers, ensure_ascii=False, indent=1, sort_keys=True)
             write_atomically(pointer, text.encode() + b"\n", durable=True)
-        except OSError as error:
-            raise LoraError(
-                f"{pointer.name} cannot be written ({error.strerror or error}): check the folder."
-            ) from error
+    except OSError as error:
+        raise LoraError(f"{pointer.name} cannot be written ({error.strerror or error}): check the folder.") from error
 
 
 def _parsed(name: PurePosixPath) -> tuple[str, int] | None:

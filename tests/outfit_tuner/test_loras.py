@@ -1,6 +1,7 @@
 """Characters, versions and the live one, by where the files lie."""
 
 import json
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -131,7 +132,27 @@ def test_a_folder_that_cannot_be_written_to_says_so(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(LoraError, match=r"live\.json cannot be written \(Read-only file system\): check the folder"):
         set_live(characters["halina"], 1)
-    assert [path.name for path in tmp_path.iterdir()] == ["halina_v1.safetensors"]
+    assert not (tmp_path / POINTER).exists()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def _go_live(root: Path, own: str) -> None:
+    characters = find_characters({path.name: path for path in root.glob("*.safetensors")})
+    for name in sorted(name for name in characters if name.startswith(own)):
+        set_live(characters[name], 1)
+
+
+def test_two_processes_that_make_versions_live_at_once_lose_none(tmp_path: Path) -> None:
+    names = [f"{own}{at}" for own in "ab" for at in range(20)]
+    folder(tmp_path, *(f"{name}_v{version}.safetensors" for name in names for version in (1, 2)))
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_go_live, args=(tmp_path, own)) for own in "ab"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert json.loads((tmp_path / POINTER).read_text()) == dict.fromkeys(sorted(names), 1)
 
 
 def test_weights_are_read_once_and_anew_after_the_file_changed(tmp_path: Path) -> None:
