@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from server.accounts.service import Accounts
-from server.api import admin, characters, chat, complete, memory, middlewares, ops, session, usage, usage_table
+from server.api import admin, characters, chat, complete, memory, middlewares, ops, routing, session, usage, usage_table
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
-from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, MONEY
+from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, MONEY, ROUTING
 from server.catalog.store import CharacterStore
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
@@ -22,11 +22,9 @@ from server.memory.embedding import Embedder, make_embedder
 from server.memory.service import Memory
 from server.memory.views import MemoryOptions
 from server.metrics import Metrics
-from server.routing.journal import Journal
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.open import Money, open_money
-from server.routing.meters import AttemptMeters
-from server.routing.open import Providers, open_providers
+from server.routing.open import Providers, open_chain, open_providers
 from server.routing.types import LanguageModel
 from server.settings import Settings
 from server.stores.chroma import open_chroma
@@ -67,7 +65,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    parts = (session, chat, complete, memory, characters, usage, usage_table, admin, ops)
+    parts = (session, chat, complete, memory, characters, usage, usage_table, routing, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)
@@ -101,8 +99,9 @@ async def _services(
                 _warm(embedder),
             ) as (redis, chroma, opened, _),
             _money(opened, settings, redis, metrics) as money,
+            open_chain(opened, redis.cache, metrics.registry, money.ledger, clock) as routed,
         ):
-            model = _chained(opened, redis, metrics, money)
+            model = routed.model
             memory = Memory(
                 redis,
                 chroma,
@@ -118,7 +117,7 @@ async def _services(
                 memory, model, characters, settings, metrics, clock=clock, save_seconds=overrides.save_seconds
             )
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
-            app[ACCOUNTS], app[CHAT], app[MONEY] = accounts, chat, money
+            app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
             app[ERASE] = _eraser(chat, characters, money.ledger)
             app[CHECKS] = {
                 "redis": lambda: _ping(redis),
@@ -156,12 +155,6 @@ async def _warm(embedder: Embedder) -> AsyncIterator[None]:
         yield
     finally:
         embedder.close()
-
-
-def _chained(opened: Providers | LanguageModel, redis: RedisPair, metrics: Metrics, money: Money) -> LanguageModel:
-    if not isinstance(opened, Providers):
-        return opened
-    return opened.chain(redis.cache, Journal(AttemptMeters(metrics.registry)), money.ledger)
 
 
 def _money(

@@ -48,6 +48,7 @@ POST /v1/chat/{character_id}/greeting
 GET /v1/chat/{character_id}/export
 GET /v1/chat/{character_id}/prompt
 POST /v1/complete
+GET /v1/admin/routing
 GET /v1/memory/{character_id}/recent
 GET /v1/memory/{character_id}/summary
 PUT /v1/memory/{character_id}/summary

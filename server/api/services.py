@@ -15,12 +15,14 @@ from server.chat.service import ChatService
 from server.errors import NotFound
 from server.memory.service import Memory
 from server.routing.ledger.open import Money
+from server.routing.report import Reporter
 
 CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
 MONEY: web.AppKey[Money] = web.AppKey("money", Money)
+ROUTING: web.AppKey[Reporter] = web.AppKey("routing", Reporter)
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -54,6 +54,7 @@ class Chain:
                     turn.over_budget(ask, error)
                 except ModelError as error:
                     if error.details.get("partial"):
+                        turn.cut_off()
                         raise
                     turn.failed(error)
         raise turn.polite_end()

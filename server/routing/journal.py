@@ -1,12 +1,14 @@
 """Each attempt's line in the log and its place in the metrics. Neither the prompt nor the reply is ever in it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 
 from server.routing.types import AttemptOutcome, Tried, Usage
+
+TurnOutcome = Literal["answered", "fallback", "unanswered", "cut_off"]
+"""How a request ended: by the first model, by another, by none, or in the middle."""
 
 REFUSALS: frozenset[AttemptOutcome] = frozenset({"content_filter", "refusal", "empty", "reasoning"})
 """The model answered, and said nothing that can be seen."""
@@ -50,18 +52,19 @@ class Entry:
         return Tried(self.rung, self.model, self.provider, self.outcome, self.status, _ms(self.first), _ms(self.total))
 
 
-class AttemptMetrics(Protocol):
-    """Where attempts are counted; `server.metrics.Metrics` is one."""
+class Counts(Protocol):
+    """Where attempts and turns are counted; `AttemptMeters` and `Tally` are ones."""
 
     def attempt(self, entry: Entry) -> None: ...
 
+    def turn(self, outcome: TurnOutcome) -> None: ...
+
 
 class Journal:
-    """Writes every attempt out, once, however it ended."""
+    """Writes every attempt out, once, however it ended, and how each turn ended."""
 
-    def __init__(self, metrics: AttemptMetrics | None = None, tally: Callable[[Entry], None] | None = None) -> None:
-        self._metrics = metrics
-        self._tally = tally
+    def __init__(self, *counts: Counts) -> None:
+        self._counts = counts
         self._log = structlog.get_logger("vestige.model")
 
     def write(self, entry: Entry) -> None:
@@ -85,10 +88,13 @@ class Journal:
             cached_tokens=usage.cached_tokens if usage else None,
             cost_microdollars=entry.cost,
         )
-        if self._metrics is not None:
-            self._metrics.attempt(entry)
-        if self._tally is not None:
-            self._tally(entry)
+        for counts in self._counts:
+            counts.attempt(entry)
+
+    def turn(self, outcome: TurnOutcome) -> None:
+        """A request ended, other than by being left."""
+        for counts in self._counts:
+            counts.turn(outcome)
 
 
 def _ms(seconds: float | None) -> int | None:

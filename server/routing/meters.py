@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from server.routing.journal import NO_MODE, Entry
+from server.routing.journal import NO_MODE, Entry, TurnOutcome
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 20, 30, 60, 120, 180)
 
@@ -15,6 +15,12 @@ class AttemptMeters:
             "vestige_model_attempts",
             "Rungs of chains that were looked at, by how that ended.",
             ("model", "rung", "mode", "outcome"),
+            registry=registry,
+        )
+        self._turns = Counter(
+            "vestige_model_turns",
+            "Requests by whether the first model answered, another, none, or it broke off.",
+            ("outcome",),
             registry=registry,
         )
         self._refusals = Counter(
@@ -49,6 +55,9 @@ class AttemptMeters:
             ("tier", "model"),
             registry=registry,
         )
+
+    def turn(self, outcome: TurnOutcome) -> None:
+        self._turns.labels(outcome).inc()
 
     def attempt(self, entry: Entry) -> None:
         model, mode = entry.label, entry.mode or NO_MODE

@@ -2,32 +2,38 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 import structlog
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from yarl import URL
 
 from server.errors import ModelError, SettingsError
 from server.routing.attempts import Attempts, Endpoint, Tariff
-from server.routing.breaker import NoBreaker
+from server.routing.breaker import Breaker, NoBreaker
 from server.routing.breaker.shared import RedisBreaker
 from server.routing.bundled import BundledModel, find_model_file, open_bundled
 from server.routing.catalogue import Catalogue
 from server.routing.chain import Chain
 from server.routing.endpoint import ChatEndpoint
 from server.routing.journal import Journal
+from server.routing.meters import AttemptMeters
 from server.routing.options import Options, parse_base_url
 from server.routing.policy.model import BUNDLED, OPENROUTER, OPENROUTER_URL, PolicyFile
 from server.routing.policy.reading import load_policy
 from server.routing.policy.routes import FilePolicy, OneModel, Routes, Rung
 from server.routing.prices import FREE, UNKNOWN
+from server.routing.report import Reporter
 from server.routing.spending import Spending
+from server.routing.tally import Tally
 from server.routing.turn import Skips
+from server.routing.types import LanguageModel
 from server.routing.wire import Dialect
 from server.settings import Settings
 
@@ -66,12 +72,41 @@ class Providers:
         endpoint = self.endpoints.get(provider)
         return await endpoint.generation_cost(generation) if isinstance(endpoint, ChatEndpoint) else None
 
-    def chain(self, redis: Redis, journal: Journal, spending: Spending | None = None) -> Chain:
-        """The model that chat and memory talk to. `redis` is where servers share what they know of failing models."""
-        rules = self.routes.file.breaker if isinstance(self.routes, FilePolicy) else None
-        breaker = RedisBreaker(redis, rules) if rules else NoBreaker()
+    def breaker(self, redis: Redis) -> Breaker:
+        """What rests failing models; `redis` is where servers share what they know of them."""
+        return RedisBreaker(redis, self.routes.file.breaker) if isinstance(self.routes, FilePolicy) else NoBreaker()
+
+    def chain(self, breaker: Breaker, journal: Journal, spending: Spending | None = None) -> Chain:
+        """The model that chat and memory talk to."""
         attempts = Attempts(self.endpoints, tariff=self.tariff, breaker=breaker, journal=journal, spending=spending)
         return Chain(self.routes, self.endpoints, attempts, Skips(breaker, self.tariff, journal))
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The model that chat and memory talk to, and how it is doing."""
+
+    model: LanguageModel
+    reporter: Reporter
+
+
+@asynccontextmanager
+async def open_chain(
+    opened: Providers | LanguageModel,
+    redis: Redis,
+    registry: CollectorRegistry,
+    spending: Spending,
+    clock: Callable[[], datetime],
+) -> AsyncIterator[Routed]:
+    """The chain over open providers, counted until left; or a model that was given, as it is."""
+    tally = Tally(redis, clock)
+    if not isinstance(opened, Providers):
+        yield Routed(opened, Reporter(tally, NoBreaker(), None, clock))
+        return
+    breaker = opened.breaker(redis)
+    async with tally.kept():
+        chain = opened.chain(breaker, Journal(AttemptMeters(registry), tally), spending)
+        yield Routed(chain, Reporter(tally, breaker, opened.routes, clock))
 
 
 @asynccontextmanager

@@ -88,16 +88,22 @@ class Turn:
 
     def finished(self, ask: Ask, finished: Finished) -> Finished:
         """The last event, with the way that led to it."""
+        self._skips.journal.turn("fallback" if ask.number > 1 else "answered")
         return replace(finished, attempt=ask.number, attempts=tuple(self._tried))
 
     def failed(self, error: ModelError) -> None:
         """A rung failed. Raises where another model would not do better."""
         if not mended_by_another(error) and not error.details.get("partial"):
+            self._skips.journal.turn("unanswered")
             raise self._told(error) from error.__cause__
         wait = error.details.get("retry_after")
         if isinstance(wait, int | float):
             self._waits.append(wait)
         self._error = error
+
+    def cut_off(self) -> None:
+        """It failed after something was shown."""
+        self._skips.journal.turn("cut_off")
 
     def over_budget(self, ask: Ask, error: BudgetExceeded) -> None:
         """A ceiling leaves no room for this rung; a cheaper one may still fit."""
@@ -106,6 +112,7 @@ class Turn:
 
     def polite_end(self) -> Exception:
         """What to raise when no rung answered."""
+        self._skips.journal.turn("unanswered")
         if self._over_budget is not None and self._error is None:
             return self._over_budget
         if len(self._route.rungs) == 1 and self._error is not None:

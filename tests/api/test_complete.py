@@ -300,3 +300,18 @@ async def test_attempts_are_counted(server: Server) -> None:
     assert 'vestige_model_attempts_total{mode="everyday",model="beta/two",outcome="answered",rung="2"}' in text
     assert 'vestige_model_tokens_total{kind="completion",model="beta/two",tier="free"}' in text
     assert 'vestige_model_cost_microdollars_total{model="beta/two",tier="free"}' in text
+
+
+async def test_admins_see_how_well_models_answer_and_nobody_else_does(server: Server, member: Server) -> None:
+    fake_of(server).script("alpha/one", Stream((), finish="content_filter"))
+    await complete(member)
+    status, report = await server.ask("GET", "/v1/admin/routing")
+    assert status == 200
+    assert len(report["buckets"]) == 24
+    assert set(report["total"]) == {"turns", "fallbacks", "unanswered", "attempts", "refused", "failed"}
+    assert report["total"]["fallbacks"] >= 1
+    found = {(one["model"], one["mode"]): one for one in report["models"]}
+    assert found["alpha/one", "everyday"]["refused"] >= 1
+    for query in ("?hours=0", "?hours=841", "?hours=x", "?days=1"):
+        assert (await server.ask("GET", f"/v1/admin/routing{query}"))[0] == 400
+    assert (await member.ask("GET", "/v1/admin/routing"))[0] == 403

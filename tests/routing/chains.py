@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.errors import BudgetExceeded, ModelError
+from server.routing.breaker import Breaker
 from server.routing.chain import Chain
 from server.routing.journal import Entry, Journal
 from server.routing.open import Providers, open_providers
@@ -68,6 +69,20 @@ class Page:
 
 
 @dataclass
+class Noted:
+    """Keeps what a chain's journal is told."""
+
+    entries: list[Entry]
+    turns: list[str] = field(default_factory=list)
+
+    def attempt(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def turn(self, outcome: str) -> None:
+        self.turns.append(outcome)
+
+
+@dataclass
 class House:
     """Everything a test of a chain looks at."""
 
@@ -76,6 +91,7 @@ class House:
     chain: Chain
     book: Book
     entries: list[Entry]
+    breaker: Breaker
 
     async def ask(self, text: str = "Hello", *, whole: bool = False, **fields: object) -> "Said":
         """One request, streamed or whole."""
@@ -138,5 +154,6 @@ async def chain_house(
         book = book or Book()
         async with open_providers(settings.model_copy(update={"routing": file})) as providers:
             await providers.catalogue.refresh()
-            chain = providers.chain(redis.cache, Journal(tally=entries.append), book)
-            yield House(fake, providers, chain, book, entries)
+            breaker = providers.breaker(redis.cache)
+            chain = providers.chain(breaker, Journal(Noted(entries)), book)
+            yield House(fake, providers, chain, book, entries, breaker)

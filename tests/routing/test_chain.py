@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from server.errors import BudgetExceeded, InvalidRequest, ModelError, ModelExhausted, ModelTimeout
 from server.routing.breaker import shared as breaker_module
+from server.routing.journal import Journal
 from server.routing.types import Token, Usage
 from tests.fakes.openai_server import Hold, NoAnswer, Pause, Say, Send, Stream, breaks, fails, says, silent
 from tests.routing.chains import BACKUP, LAST, ONE_CHAIN, PAYER, PRIMARY, Book, House, make_request, streamed
@@ -190,7 +191,7 @@ async def test_a_model_that_keeps_failing_is_passed_by(house: House) -> None:
     said = await house.ask()
     assert [tried.outcome for tried in said.finished.attempts] == ["resting", "answered"]
     assert said.finished.attempt == 2
-    other = house.providers.chain(house.chain._skips.breaker._redis, house.chain._skips.journal)  # type: ignore[attr-defined]
+    other = house.providers.chain(house.breaker, Journal())
     await streamed(other, make_request())
     assert house.fake.asked.count(PRIMARY) == 3
 

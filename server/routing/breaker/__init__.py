@@ -29,6 +29,14 @@ class Health:
 class Breaker(Protocol):
     """Says which models rest. Keys are `(provider, model)`."""
 
+    async def health(self, models: Sequence[tuple[str, str]]) -> list[Health]:
+        """How each model stands.
+
+        Raises:
+            StoreUnavailable: that cannot be read.
+        """
+        ...
+
     async def rests(self, models: Sequence[tuple[str, str]]) -> list[float]:
         """Seconds each model still rests; 0 for one that may be asked."""
         ...
@@ -48,6 +56,9 @@ class Breaker(Protocol):
 
 class NoBreaker:
     """Nothing ever rests: where there is one model there is nothing to fall back to."""
+
+    async def health(self, models: Sequence[tuple[str, str]]) -> list[Health]:
+        return [Health("closed", 0.0, 0)] * len(models)
 
     async def rests(self, models: Sequence[tuple[str, str]]) -> list[float]:
         return [0.0] * len(models)

@@ -55,6 +55,11 @@ class Routes(Protocol):
         ...
 
     @property
+    def rungs(self) -> Sequence[Rung]:
+        """Every model of the policy."""
+        ...
+
+    @property
     def context_tokens(self) -> int | None:
         """Prompt and reply together, where the smallest model of the policy says what it takes."""
         ...
@@ -79,6 +84,10 @@ class OneModel:
     @property
     def modes(self) -> frozenset[str]:
         return frozenset()
+
+    @property
+    def rungs(self) -> Sequence[Rung]:
+        return (Rung(self.provider, None),)
 
     @property
     def context_tokens(self) -> int | None:
@@ -109,6 +118,10 @@ class FilePolicy:
     @property
     def modes(self) -> frozenset[str]:
         return frozenset(self.file.modes)
+
+    @property
+    def rungs(self) -> Sequence[Rung]:
+        return tuple(self._rungs.values())
 
     @property
     def context_tokens(self) -> int | None:
