@@ -80,10 +80,10 @@ def encode(encoder: Encoder, store: SeenStore, reference: Reference, weight: flo
     black, _ = _seen(encoder, store, "black", lambda: encoder.pixels(torch.zeros(1, size, size, 3)))
     zeros, _ = _seen(encoder, store, "zeros", lambda: torch.zeros(1, 3, size, size))
     return ReferenceFeatures(
-        pooled=picture.pooled.unsqueeze(0),
-        hidden=picture.hidden.unsqueeze(0),
-        blank_hidden_image=black.hidden.unsqueeze(0),
-        blank_hidden_pixels=zeros.hidden.unsqueeze(0),
+        pooled=torch.stack([picture.pooled]),  # copies: what is kept stays as it is, whatever becomes of these
+        hidden=torch.stack([picture.hidden]),
+        blank_hidden_image=torch.stack([black.hidden]),
+        blank_hidden_pixels=torch.stack([zeros.hidden]),
         weights=(float(weight),),
         key=_key([name], (float(weight),)),
     )

@@ -77,8 +77,8 @@ def describe_lineage(lora: Lineage) -> str:
 
 
 def _hash_would_tell(lora: Lineage, model: Lineage) -> bool:
-    """A name is a weak sign, for or against; a LoRA that names no base cannot be compared at all."""
+    """Whether the LoRA names its base, and nothing else says that the model is the same."""
     if lora.architecture and model.architecture and lora.architecture != model.architecture:
         return False
     named = lora.family is not None or lora.base_sha256 is not None
-    return named and model.evidence != "its header" and model.family != lora.family
+    return named and model.family != lora.family

@@ -75,6 +75,15 @@ def test_each_picture_is_encoded_once_and_the_blanks_once_per_encoder() -> None:
     assert encoder.looked_at == 4
 
 
+def test_whoever_gets_features_may_do_with_them_what_they_like() -> None:
+    encoder, cache = LinearEncoder(), FeatureCache(None)
+    first = encode(encoder, cache, reference("a"))
+    kept = first.hidden.clone()
+    for part in (first.pooled, first.hidden, first.blank_hidden_image, first.blank_hidden_pixels):
+        part.zero_()
+    assert torch.equal(encode(encoder, cache, reference("a")).hidden, kept)
+
+
 def test_the_next_process_finds_it_on_disk_bit_by_bit(tmp_path: Path) -> None:
     first = encode(LinearEncoder(), FeatureCache(tmp_path), reference("a"))
     encoder = LinearEncoder()

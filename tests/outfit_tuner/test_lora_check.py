@@ -79,6 +79,14 @@ def test_the_checkpoint_is_hashed_where_that_tells(
     assert hashes.counted == hashed
 
 
+def test_what_was_trained_on_this_very_file_goes_on_it_whatever_both_say(tmp_path: Path) -> None:
+    path = lora(tmp_path, ss_sd_model_name="illustriousXL", ss_new_sd_model_hash=OTHER)
+    base = checkpoint(tmp_path, **{"modelspec.title": "Pony"})
+    require_lineage("a", path, base, SDXL, CountedHashes(OTHER))
+    with pytest.raises(LineageError, match="its header says so"):
+        require_lineage("a", path, base, SDXL, CountedHashes("cd" * 32))
+
+
 def test_a_remembered_hash_is_used(tmp_path: Path) -> None:
     hashes = CountedHashes(PONY, known=True)
     with pytest.raises(LineageError, match=r"its hash says so\): use a version trained for this checkpoint, or allow"):
