@@ -49,7 +49,7 @@ class Person(Client):
 
     def __init__(self, server: Instance, number: int, token: str, user: str) -> None:
         self.port, self.session, self.token = server.port, server.session, token
-        self.number, self.user = number, user
+        self.number, self.user, self.again = number, user, 0
 
     async def talk(self, character: str) -> None:
         for turn in range(0, TURNS, 2):
@@ -59,6 +59,11 @@ class Person(Client):
         mark = f"U{self.number:03}T{turn:02}"
         text = f"{mark}: what did I tell you about the harbour, the lamp and the {turn} boats of last summer?"
         status, done = await self.say(character, text, key=mark)
+        while status == 503:  # a machine too busy for its stores: the same turn again, by its key
+            assert done["error"]["code"] == "store_unavailable", done
+            self.again += 1
+            await asyncio.sleep(1)
+            status, done = await self.say(character, text, key=mark)
         assert status == 200, done
         assert done["message"]["text"] == f"I heard you, {mark}."
 
@@ -101,7 +106,7 @@ async def test_a_crowd_of_two_hundred(tmp_path: Path) -> None:
             await asyncio.gather(*(person.talk(character) for person in people))
             assert await server.stop() == 0
         assert model.mixed == []
-        assert model.asked == USERS * TURNS
+        assert 0 <= model.asked - USERS * TURNS <= sum(person.again for person in people)
         assert model.recalled > USERS * TURNS / 2  # else the prompts proved nothing
         async with start(data, fake.base_url, **settings) as server:
             for person in people:
