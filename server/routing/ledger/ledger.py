@@ -6,6 +6,7 @@ the provider's bill: not when a stream breaks off, not when this process is kill
 """
 
 import asyncio
+import itertools
 import json
 import secrets
 from collections.abc import Collection, Coroutine, Sequence
@@ -31,7 +32,8 @@ ASK_AFTER_MS = 1_000
 """The provider writes down what a generation cost some moments after its end."""
 PATIENCE_SECONDS = 1.0
 """How long a turn waits for its settlement; after that it goes on alone."""
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Between two tries of a step that the store did not take; the last one from then on."""
 
 _log = structlog.get_logger(__name__)
 
@@ -185,12 +187,13 @@ class Ledger:
         await self._insist("void", hold)
 
     async def _insist(self, name: str, *args: str | int) -> Any:
-        while True:
+        for tries in itertools.count():
             try:
                 return await self.scripts.run(name, *args)
             except StoreUnavailable as error:
-                _log.warning("ledger_waits", step=name, reason=error.message)
-                await asyncio.sleep(RETRY_SECONDS)
+                if tries == 0:  # said once: there may be hundreds of these
+                    _log.warning("ledger_waits", step=name, reason=error.message)
+                await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
 
 
 class LedgerHold:

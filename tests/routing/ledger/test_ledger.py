@@ -187,7 +187,7 @@ async def test_a_store_that_is_away_blocks_and_settles_later(books: Open, monkey
     kept = books(daily_budget=1)
     ledger = kept.ledger()
     hold = await ledger.reserve(ANNA, ATTEMPT, 5_000)
-    monkeypatch.setattr("server.routing.ledger.ledger.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("server.routing.ledger.ledger.RETRY_SECONDS", (0.02,))
     monkeypatch.setattr("server.routing.ledger.ledger.PATIENCE_SECONDS", 0.05)
     with monkeypatch.context() as away:
         away.setattr(kept.pair.state.connection_pool, "get_connection", _refuse)

@@ -299,6 +299,8 @@ const REASONS = {
   model_timeout: "The language model took too long.",
   model_refused: "The language model gave no answer to this.",
   model_misconfigured: "The language model refused the server's request: its key, credit or settings need a look.",
+  budget_exceeded: "A spending limit for today was reached.",
+  generation_disabled: "Replies were switched off because spending could not be recorded.",
   shutting_down: "The server was stopped before it could answer.",
 };
 
