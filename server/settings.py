@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     """The same for each tenant."""
     tenant_daily_budgets: dict[str, Dollars] = Field(default_factory=dict)
     """The same for single tenants, by name, in place of `tenant_daily_budget`."""
-    budget_webhook_url: str | None = None
+    budget_webhook_url: SecretStr | None = None
     """Told when 50, 80 and 100 % of a ceiling are spent."""
     budget_webhook_secret: SecretStr | None = None
     """Signs what `budget_webhook_url` is told, as Standard Webhooks has it; 24 characters or more."""
@@ -176,8 +176,8 @@ class Settings(BaseSettings):
 
     @field_validator("budget_webhook_url")
     @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"https?://[^\s/@]+(/[^\s#]*)?", value):
+    def _address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.fullmatch(r"https?://[^\s/@]+(/[^\s#]*)?", value.get_secret_value()):
             raise ValueError("it is no address such as https://ops.example.org/budget")
         return value
 

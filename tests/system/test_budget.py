@@ -131,3 +131,16 @@ async def test_a_ceiling_holds_for_many_at_once_and_the_refusal_says_until_when(
             error = (await refused.json())["error"]
             assert (refused.status, error["code"], error["details"]["scope"]) == (402, "budget_exceeded", "global")
             assert int(refused.headers["Retry-After"]) == error["details"]["retry_after"] <= 86_400
+
+
+async def test_a_turn_that_cannot_be_paid_for_keeps_the_message(
+    fake: FakeOpenRouter, routing: Path, tmp_path: Path
+) -> None:
+    async with start(tmp_path / "data", None, routing=routing, daily_budget="0") as server:
+        mira = await server.character()
+        status, answer = await server.say(mira, "Are you there?")
+        assert (status, answer["error"]["code"]) == (402, "budget_exceeded")
+        user, reply = (await server.messages(mira))[-2:]
+        assert (user["text"], user["status"]) == ("Are you there?", "complete")
+        assert (reply["status"], reply["error"]) == ("failed", "budget_exceeded")
+        assert fake.requests == []

@@ -6,7 +6,6 @@ the provider's bill: not when a stream breaks off, not when this process is kill
 """
 
 import asyncio
-import itertools
 import json
 import secrets
 from collections.abc import Collection, Coroutine, Sequence
@@ -168,9 +167,8 @@ class Ledger:
         """Logs shares of ceilings that were reached: the scope, no one's name."""
         for event in events:
             _, scope, _, percent, spent, ceiling, _ = event.split("|")
-            _log.warning(
-                "budget_share_reached", scope=scope, percent=int(percent), spent=int(spent), ceiling=int(ceiling)
-            )
+            log = _log.info if scope == "user" else _log.warning  # users reach theirs every day
+            log("budget_share_reached", scope=scope, percent=int(percent), spent=int(spent), ceiling=int(ceiling))
 
     def _settled(self, basis: str, answer: Sequence[str]) -> None:
         what, *events = answer
@@ -187,13 +185,15 @@ class Ledger:
         await self._insist("void", hold)
 
     async def _insist(self, name: str, *args: str | int) -> Any:
-        for tries in itertools.count():
+        tries = 0
+        while True:
             try:
                 return await self.scripts.run(name, *args)
             except StoreUnavailable as error:
                 if tries == 0:  # said once: there may be hundreds of these
                     _log.warning("ledger_waits", step=name, reason=error.message)
-                await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
+            await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
+            tries += 1
 
 
 class LedgerHold:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from server.routing.ledger.ceilings import Ceilings
@@ -46,7 +47,7 @@ async def open_money(
         StoreUnavailable: the store does not answer.
     """
     ceilings, metrics = Ceilings.of(settings), LedgerMetrics(registry)
-    url, secret = settings.budget_webhook_url, settings.budget_webhook_secret
+    url, secret = _plain(settings.budget_webhook_url), _plain(settings.budget_webhook_secret)
     ledger = Ledger(state, ceilings, metrics, asks=metered, tells=url is not None)
     if metered and ceilings.total is None:
         _log.warning("no_daily_budget", advice="set daily_budget, so that a mistake cannot cost without end")
@@ -57,6 +58,10 @@ async def open_money(
             session = await stack.enter_async_context(
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
             )
-            webhook = Webhook(session, ledger.scripts, metrics, url=url, secret=secret.get_secret_value())
+            webhook = Webhook(session, ledger.scripts, metrics, url=url, secret=secret)
         await stack.enter_async_context(running(upkeep, webhook))
         yield Money(ledger, UsageReader(state, ceilings))
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

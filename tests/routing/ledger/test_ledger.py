@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from server.errors import BudgetExceeded, GenerationDisabled, StoreUnavailable
 from server.routing.ledger.ledger import MAX_AMOUNT, Ledger
@@ -199,6 +200,47 @@ async def test_a_store_that_is_away_blocks_and_settles_later(books: Open, monkey
         await hold.settle(DONE)  # neither raises nor waits for ever
     await ledger.drain(5)
     assert ((await kept.gauge()).held, await kept.spent()) == (0, 1_420)
+
+
+async def test_a_store_that_is_full_blocks_and_settles_when_there_is_room(
+    books: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = books()
+    ledger, state = kept.ledger(), kept.pair.state
+    hold = await ledger.reserve(ANNA, ATTEMPT, 5_000)
+    monkeypatch.setattr("server.routing.ledger.ledger.RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr("server.routing.ledger.ledger.PATIENCE_SECONDS", 0.05)
+    await state.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(GenerationDisabled):
+            await ledger.reserve(ANNA, ATTEMPT, 5_000)
+        await hold.settle(DONE)
+        assert (await kept.gauge()).held == 5_000
+    finally:
+        await state.config_set("maxmemory", 0)
+    await ledger.drain(5)
+    assert ((await kept.gauge()).held, await kept.spent()) == (0, 1_420)
+
+
+async def test_a_reserve_that_arrives_after_it_was_taken_back_does_nothing(books: Open) -> None:
+    kept = books()
+    ledger = kept.ledger()
+    late: list[tuple[str | int, ...]] = []
+
+    async def lose(name: str, *args: str | int) -> object:
+        if name == "reserve":
+            late.append(args)
+            raise StoreUnavailable("no answer")
+        return await run(name, *args)
+
+    run = ledger.scripts.run
+    ledger.scripts.run = lose
+    with pytest.raises(GenerationDisabled):
+        await ledger.reserve(ANNA, ATTEMPT, 5_000)
+    await ledger.drain(5)
+    with pytest.raises(ResponseError, match="taken back"):
+        await run("reserve", *late[0])
+    assert (await kept.gauge()).held == 0
 
 
 async def test_a_reserve_whose_answer_was_lost_is_taken_back(books: Open, monkeypatch: pytest.MonkeyPatch) -> None:
