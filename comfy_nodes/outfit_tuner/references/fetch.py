@@ -89,8 +89,7 @@ class Fetcher:
         """What is at a place, or where it sends."""
         url = httpcore.URL(scheme=b"https", host=place.host.encode(), port=place.port, target=place.target)
         limits = {"connect": CONNECT_SECONDS, "read": SILENCE_SECONDS, "write": SILENCE_SECONDS}
-        host = place.host if place.port == 443 else f"{place.host}:{place.port}"
-        headers = [(b"Host", host.encode()), *_HEADERS]
+        headers = [(b"Host", place.name.encode()), *_HEADERS]
         try:
             async with pool.stream("GET", url, headers=headers, extensions={"timeout": limits}) as response:
                 if response.status in _REDIRECTS:

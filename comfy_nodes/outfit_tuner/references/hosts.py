@@ -24,6 +24,12 @@ class Place:
     port: int
     target: bytes
 
+    @property
+    def name(self) -> str:
+        """As the `Host` header has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
     def __repr__(self) -> str:
         return f"Place({self.host}:{self.port})"  # the target may hold a signature
 

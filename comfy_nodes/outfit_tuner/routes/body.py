@@ -13,6 +13,7 @@ from .errors import InvalidRequest, TooLarge, UnsupportedMedia
 __all__ = ["integer", "read_bytes", "read_json"]
 
 SECONDS = 60.0
+MAX_DEPTH = 64  # levels of JSON; a graph nested deeper ends ComfyUI's worker thread when its queue copies it
 
 
 async def read_bytes(request: web.Request, limit: int) -> bytes:
@@ -50,7 +51,7 @@ async def read_json(request: web.Request, limit: int) -> dict[str, Any]:
 
     Raises:
         UnsupportedMedia: another content type.
-        InvalidRequest: not a JSON object.
+        InvalidRequest: not a JSON object, or nested deeper than anything meant is.
         TooLarge: as `read_bytes`.
     """
     if request.content_type != "application/json":
@@ -62,6 +63,8 @@ async def read_json(request: web.Request, limit: int) -> dict[str, Any]:
         raise InvalidRequest("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
+    if not _within(body, MAX_DEPTH):
+        raise InvalidRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
     return body
 
 
@@ -75,6 +78,14 @@ def integer(request: web.Request, name: str, default: int, low: int, high: int) 
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
         raise InvalidRequest(f"`{name}` must be a whole number from {low} to {high}.", field=name)
     return int(text)
+
+
+def _within(value: Any, depth: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return True
+    return depth > 0 and all(
+        _within(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value)
+    )
 
 
 def _too_large(limit: int) -> TooLarge:

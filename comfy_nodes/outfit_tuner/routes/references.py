@@ -96,7 +96,7 @@ class ReferenceRoutes:
             if not isinstance(url, str):
                 raise InvalidRequest('Send `{"url": "https://…"}`, or the picture itself as `image/png`.', field="url")
             async with self._fetching:
-                data = await self._fetcher().fetch(url)
+                data = await self._fetcher().fetch(url.strip())
             return await self._keep(data)
         if request.content_type not in (*CONTENT_TYPES.values(), "application/octet-stream"):
             raise UnsupportedMedia("Send a PNG, JPEG or WebP picture as its type, or an address as application/json.")

@@ -61,6 +61,20 @@ async def test_nothing_is_sent_that_tells_who_asks(shop: Shop, monkeypatch: pyte
         assert b"fragment" not in request
 
 
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("https://shop.example/dress.png", "shop.example"),
+        ("https://shop.example:8443/dress.png", "shop.example:8443"),
+        ("https://[2606:2800:220:1::1]/dress.png", "[2606:2800:220:1::1]"),
+    ],
+)
+def test_the_host_is_named_as_http_wants_it(url: str, named: str) -> None:
+    place = AllowedHosts("* *:8443").check(url)
+    assert place.name == named
+    assert repr(place) == f"Place({place.host}:{place.port})"
+
+
 @pytest.mark.parametrize("kind", ["image/jpeg", "IMAGE/WEBP", "image/png; charset=x", "binary/octet-stream", ""])
 async def test_types_that_pictures_come_as(shop: Shop, kind: str) -> None:
     shop.pages["/dress.png"] = answer(body=PICTURE, content_type=kind)

@@ -161,6 +161,8 @@ async def test_an_unforeseen_failure_tells_neither_client_nor_log_what_it_quotes
         (b'{"a": NaN}', "application/json", 400),
         (b'{"a": "\xff"}', "application/json", 400),
         (b"[" * 900, "application/json", 400),
+        (b'{"a": ' + b"[" * 63 + b"]" * 63 + b"}", "application/json", 200),
+        (b'{"a": ' + b"[" * 64 + b"]" * 64 + b"}", "application/json", 400),
         (json.dumps({"a": "x" * 1000}).encode(), "application/json", 413),
     ],
 )

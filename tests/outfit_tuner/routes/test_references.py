@@ -79,7 +79,7 @@ async def test_an_address_is_fetched_and_forgotten(
     caplog.set_level(logging.DEBUG)
     added = await client.post("/vestige/references", json={"url": ADDRESS})
     assert (added.status_code, added.json()["sha256"]) == (201, sha256(picture()))
-    again = await client.post("/vestige/references", json={"url": ADDRESS})
+    again = await client.post("/vestige/references", json={"url": f" {ADDRESS}\n"})
     assert again.status_code == 200
     assert len(shop.requests) == 2
     shop.pages.clear()  # the signed address expires, and the picture stays
