@@ -11,9 +11,9 @@ from tests.comfyui.outfits import Wardrobe, wardrobe
 
 
 def steps(run: Run, node: Node) -> dict[str, int]:
-    """How often each kind of step of an expansion ran."""
+    """How many of each kind of step of an expansion ran."""
     counts: dict[str, int] = {}
-    for name in run.executed:
+    for name in set(run.executed):  # one that waits for a lazy input begins twice
         if name.startswith(f"{node.id}."):
             step = name.removeprefix(f"{node.id}.0.0.").split("-")[0]
             counts[step] = counts.get(step, 0) + 1
@@ -98,19 +98,19 @@ async def test_what_an_interrupt_left_done_is_not_done_again(comfy: Comfy) -> No
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"x_axis": "lora_model", "x_values": "0.4,0.8"}, {"lora": 2, "positive": 2, "outfit": 4, "sampled": 4}),
-        ({"x_axis": "lora_clip", "x_values": "0.4,0.8"}, {"lora": 2, "positive": 2, "outfit": 4, "sampled": 4}),
-        ({"x_axis": "weight_type", "x_values": "linear,style transfer"}, {"lora": 1, "outfit": 4, "sampled": 4}),
-        ({"x_axis": "behaviour", "x_values": "all", "y_axis": "none"}, {"lora": 1, "outfit": 2, "sampled": 2}),
-        ({"x_axis": "freeu_b1", "x_values": "1.1,1.3", "y_axis": "none"}, {"lora": 1, "freeu": 2, "sampled": 2}),
-        ({"character": "none"}, {"positive": 1, "negative": 1, "outfit": 4, "sampled": 4}),
+        ({"x_axis": "lora_model", "x_values": "0.4,0.8"}, {"lora": 2, "positive": 2, "outfit": 2, "sampled": 2}),
+        ({"x_axis": "lora_clip", "x_values": "0.4,0.8"}, {"lora": 2, "positive": 2, "outfit": 2, "sampled": 2}),
+        ({"x_axis": "weight_type", "x_values": "linear,style transfer"}, {"lora": 1, "outfit": 2, "sampled": 2}),
+        ({"x_axis": "behaviour", "x_values": "all"}, {"lora": 1, "outfit": 2, "sampled": 2}),
+        ({"x_axis": "freeu_b1", "x_values": "1.1,1.3"}, {"lora": 1, "freeu": 2, "sampled": 2}),
+        ({"character": "none"}, {"positive": 1, "negative": 1, "outfit": 2, "sampled": 2}),
     ],
 )
 async def test_any_value_can_be_an_axis_and_shared_steps_run_once(
     comfy: Comfy, more: dict[str, Any], expected: dict[str, int]
 ) -> None:
     outfit = wardrobe()
-    sweep = outfit.sweep(outfit.values(freeu=more.get("x_axis") == "freeu_b1"), **more)
+    sweep = outfit.sweep(outfit.values(freeu=more.get("x_axis") == "freeu_b1"), y_axis="none", **more)
     ran = await rendered(comfy, outfit, sweep)
     assert {step: ran.get(step, 0) for step in expected} == expected
     assert ("lora" in ran) == (more.get("character") != "none")

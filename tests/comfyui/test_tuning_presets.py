@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.comfyui.client import Comfy, GraphFailed, GraphRefused, Run
+from tests.comfyui.conftest import PACK_TOKEN
 from tests.comfyui.graphs import Graph, Node
 from tests.comfyui.host import ComfyUI
 from tests.comfyui.outfits import VALUES, Wardrobe, wardrobe
@@ -185,6 +186,17 @@ async def test_a_preset_that_is_not_there_is_refused_before_it_is_queued(
 ) -> None:
     with pytest.raises(GraphRefused, match=message):
         await loaded(comfy, preset)
+
+
+async def test_they_are_served_to_who_has_the_token(comfy: Comfy, name: str) -> None:
+    outfit = wardrobe()
+    save(outfit, outfit.values(), name)
+    await comfy.run(outfit.graph)
+    for path in ("/vestige/presets", "/api/vestige/presets"):
+        async with comfy.http.get(path, headers={"Authorization": f"Bearer {PACK_TOKEN}"}) as response:
+            assert f"{name}@1" in [preset["origin"] for preset in (await response.json())["presets"]]
+        async with comfy.http.get(path) as response:
+            assert response.status == 401
 
 
 async def test_damaged_and_newer_files_are_refused_and_listed_by_name(

@@ -47,18 +47,15 @@ class ApplyOutfit(io.ComfyNode):
 
     @classmethod
     def check_lazy_status(cls, tuning: Tuning | None = None, **given: Any) -> list[str]:
-        """A preset's pins are compared with the files before any of them is loaded, and once the models are."""
-        if tuning is None:
-            return []
-        models = given.get("models")
-        if models is None:
+        """A preset's pins are compared with the files before any of them is loaded."""
+        wanted = missing(given, "model", "models", "features", "mask")
+        if wanted and tuning is not None:
             check_before_loading(cls.hidden, tuning)
-            return missing(given, "models")
-        check_loaded(cls.hidden, tuning, models)
-        return missing(given, "model", "features", "mask")
+        return wanted
 
     @classmethod
     def execute(
         cls, model: Any, models: OutfitModels, features: ReferenceFeatures, tuning: Tuning, mask: Any = None
     ) -> io.NodeOutput:
+        check_loaded(cls.hidden, tuning, models)
         return io.NodeOutput(apply_outfit(model, models, features, tuning, mask))

@@ -9,13 +9,16 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..by_file import ByFile
 from ..lineage import Lineage, checkpoint_lineage
 from ..models_here import adapters_here, checkpoint_here, encoders_here, hashes_here
 from ..provenance import Node, model_file, node_behind
-from ..safetensors_header import ModelFileError, read_header
+from ..safetensors_header import Header, ModelFileError, read_header
 from .progress import reading
 
 __all__ = ["Checkpoint", "adapter_behind", "checkpoint_behind", "encoder_behind", "links", "missing", "sha256_of"]
+
+_headers: ByFile[Header] = ByFile(read_header, 2)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def missing(given: Mapping[str, Any], *names: str) -> list[str]:
 def checkpoint_behind(hidden: io.HiddenHolder, *, hashed: bool) -> Checkpoint | None:
     """The checkpoint that the input `model` comes from; None where the graph does not tell.
 
-    Reads its header, and where `hashed` the whole file the first time.
+    The first time reads its header, and where `hashed` the whole file.
 
     Raises:
         ModelFileError: the file cannot be read while it is hashed.
@@ -50,7 +53,7 @@ def checkpoint_behind(hidden: io.HiddenHolder, *, hashed: bool) -> Checkpoint | 
         return None
     sha256 = sha256_of(path) if hashed else hashes_here().known(path)
     try:
-        return Checkpoint(checkpoint_lineage(read_header(path), sha256, path.name), sha256)
+        return Checkpoint(checkpoint_lineage(_headers(path), sha256, path.name), sha256)
     except ModelFileError:  # another format: its hash is known, and what it descends from is not
         return Checkpoint(Lineage(), sha256)
 

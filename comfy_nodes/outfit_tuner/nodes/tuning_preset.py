@@ -13,6 +13,8 @@ from .shown import shown_tuning
 
 __all__ = ["TuningPreset"]
 
+_FIRST = "starter-sdxl-realistic@1"
+
 
 class TuningPreset(io.ComfyNode):
     @classmethod
@@ -26,6 +28,7 @@ class TuningPreset(io.ComfyNode):
                 io.Combo.Input(
                     "preset",
                     options=_options(),
+                    default=_FIRST,
                     tooltip="name@version is one version and never changes; name@latest follows what is saved. Those "
                     "that begin with starter- come with the pack and are starting points.",
                 ),

@@ -12,8 +12,8 @@ from .grid import Grid
 
 __all__ = ["LONGEST_SIDE", "contact_sheet"]
 
-LONGEST_SIDE = 8192
-"""Pixels; where the pictures need more, all of them are shrunk alike."""
+LONGEST_SIDE = 4096
+"""Pixels: 200 MB as a tensor. Where the pictures need more, all of them are shrunk alike."""
 
 _PAPER, _INK, _FAINT, _MARK = (250, 250, 248), (28, 28, 30), (110, 110, 116), (214, 93, 14)
 
