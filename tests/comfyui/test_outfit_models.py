@@ -6,6 +6,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.comfyui.client import Comfy, GraphFailed, GraphRefused, Run
+from tests.comfyui.conftest import PACK_TOKEN
 from tests.comfyui.graphs import Graph, Node
 from tests.comfyui.host import ComfyUI
 
@@ -321,3 +322,24 @@ async def test_a_lora_of_another_lineage_is_refused_unless_it_is_allowed(comfy: 
     )
     graph.set(lora, other_lineage=True)
     assert (await comfy.run(graph)).report(report)["weights_patched"] == {"1": 700}
+
+
+async def test_characters_over_http_and_back_to_an_older_version(comfy: Comfy, comfyui: ComfyUI) -> None:
+    token = {"Authorization": f"Bearer {PACK_TOKEN}"}
+    async with comfy.http.get("/vestige/loras") as response:
+        assert response.status == 401
+    async with comfy.http.get("/vestige/loras", headers=token) as response:
+        found = {character["name"]: character for character in (await response.json())["characters"]}
+    assert (found["mira"]["live"], found["otis"]["live"]) == (2, 1)
+    assert [version["file"] for version in found["mira"]["versions"]] == ["mira_v2.safetensors", "mira_v1.safetensors"]
+    assert found["otis"]["versions"][0]["base_family"] == "sd15"
+
+    graph = Graph()
+    loaded = graph.add("Tiny_Report", value=with_lora(graph, graph.checkpoint())[2])
+    try:
+        async with comfy.http.put("/vestige/loras/mira/live", headers=token, json={"version": 1}) as response:
+            assert (response.status, (await response.json())["live"]) == (200, 1)
+        assert (await comfy.run(graph)).report(loaded).startswith("mira v1 ")
+    finally:
+        (comfyui.base / "models" / "loras" / "live.json").unlink(missing_ok=True)
+    assert (await comfy.run(graph)).report(loaded).startswith("mira v2 ")
