@@ -1,5 +1,6 @@
-"""The editor with our pack in a real Chromium."""
+"""The editor with our pack in a real Chromium: it loads in silence, shows help, lists the examples and runs them."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -51,9 +52,35 @@ async def test_every_node_has_a_help_page_and_every_page_a_node(artist: Editor) 
     assert await artist.node_types("Vestige_") == set(NODES)
 
 
+@pytest.fixture(scope="module")
+def as_the_examples_say(comfyui: ComfyUI) -> None:
+    """The files that the examples name: public ones that people have, and a character of one's own."""
+    for folder, here, there in (
+        ("models/checkpoints", "tiny-sdxl.safetensors", "sd_xl_base_1.0.safetensors"),
+        ("models/loras", "mira_v1.safetensors", "your_character_v1.safetensors"),
+        ("input", "dress.png", "example.png"),
+    ):
+        os.link(comfyui.base / folder / here, comfyui.base / folder / there)
+
+
 @pytest.mark.parametrize("node", NODES)
 async def test_help_is_shown(artist: Editor, node: str) -> None:
     await artist.add(node)
     page = (ROOT / "comfy_nodes" / "web" / "docs" / f"{node}.md").read_text(encoding="utf-8")
     [title] = [line.removeprefix("# ") for line in page.splitlines() if line.startswith("# ")]
     assert title in await artist.help()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.usefixtures("as_the_examples_say")
+async def test_an_example_opens_from_the_templates_and_runs(window: Browser, comfyui: ComfyUI, name: str) -> None:
+    async with editor(window, comfyui.url) as fresh:
+        assert await fresh.templates("vestige") == EXAMPLES
+        await fresh.open_template(name)
+        assert await fresh.missing() == {}
+        assert await fresh.alerts() == []
+        await fresh.set("EmptyLatentImage", width=64, height=64)
+        for sampler in ("KSampler", "Vestige_OutfitSweep"):
+            await fresh.set(sampler, steps=2)
+        shown = await fresh.run()
+        assert any(output.get("images") for output in shown.values())

@@ -6,22 +6,27 @@ import pytest
 
 from server.render.templates import FOLDER, Value, read_template
 from tests.comfyui.client import Comfy
+from tests.comfyui.graphs import Node
 from tests.comfyui.host import IPADAPTER_PLUS
 
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.json"))
 VALUES: dict[str, Value] = {
     "adapter": "coat.safetensors",
+    "behaviour": "ipadapter_plus",
     "cfg": 5.0,
+    "character": "mira",
     "checkpoint": "tiny-sdxl.safetensors",
     "embeds_scaling": "K+V",
     "encoder": "lens-a.safetensors",
     "end_at": 0.8,
     "filename_prefix": "templates/picture",
+    "freeu": True,
     "freeu_b1": 1.3,
     "freeu_b2": 1.4,
     "freeu_s1": 0.9,
     "freeu_s2": 0.2,
     "height": 64,
+    "layer_weights": "",
     "lora": "mira_v1.safetensors",
     "lora_clip": 0.8,
     "lora_model": 0.8,
@@ -33,11 +38,21 @@ VALUES: dict[str, Value] = {
     "seed": 7,
     "start_at": 0.0,
     "steps": 4,
+    "version": "live",
     "weight": 0.9,
     "weight_type": "linear",
     "width": 64,
 }
 CHANGES_THE_PICTURE: dict[str, dict[str, Value]] = {
+    "character_portrait": {"version": "1", "lora_model": 0.1, "prompt": "at sea"},
+    "outfit_preview": {
+        "adapter": "hat.safetensors",
+        "end_at": 0.3,
+        "freeu": False,
+        "lora_clip": 0.1,
+        "reference": "shoe.jpg",
+        "version": "1",
+    },
     "outfit_preview_ipadapter_plus": {"reference": "shoe.jpg", "weight": 0.2, "lora_model": 0.1, "seed": 8},
 }
 
@@ -55,7 +70,7 @@ async def shades(
     template = read_template(name)
     values = {slot: value for slot, value in (VALUES | dict(changed or {})).items() if slot in template.slots}
     run = await comfy.run(template.fill(values, without))
-    [picture] = await comfy.pictures(run)
+    [picture] = await comfy.pictures(run, Node("picture"))
     assert picture.size == (64, 64)
     return picture.convert("RGB").tobytes()
 

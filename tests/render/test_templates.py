@@ -18,11 +18,16 @@ CONSTANTS: dict[tuple[str, str], object] = {
     ("PrepImageForClipVision", "interpolation"): "LANCZOS",
     ("PrepImageForClipVision", "crop_position"): "pad",
     ("PrepImageForClipVision", "sharpening"): 0.0,
+    ("Vestige_EncodeReference", "weight"): 1.0,
+    ("Vestige_LoadCharacterLora", "other_lineage"): False,
+    ("Vestige_LoadReference", "fit"): "pad",
+    ("Vestige_OutfitChain", "other_lineage"): False,
+    ("Vestige_TuningValues", "combine"): "concat",
 }
 
 
 def test_these_are_shipped() -> None:
-    assert SHIPPED == ["outfit_preview_ipadapter_plus"]
+    assert SHIPPED == ["character_portrait", "outfit_preview", "outfit_preview_ipadapter_plus"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -41,8 +46,8 @@ def test_slots_are_still_slots(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_template_saves_one_picture_and_every_node_leads_to_it(name: str) -> None:
     nodes = read_template(name).nodes
-    [last] = [node_id for node_id, node in nodes.items() if node["class_type"] == "SaveImage"]
-    reached, todo = set(), [last]
+    assert [node_id for node_id, node in nodes.items() if node["class_type"] == "SaveImage"] == ["picture"]
+    reached, todo = set(), ["picture"]
     while todo:
         node_id = todo.pop()
         reached.add(node_id)
