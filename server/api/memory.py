@@ -159,6 +159,7 @@ async def delete_all(request: web.Request) -> web.StreamResponse:
     else:
         await _forget_payer(request, tenant, user)
         deleted = await request.app[CHAT].delete_user(tenant, user)
+        await _forget_payer(request, tenant, user)  # a reply that was under way may have made an attempt since
         counts = {"conversations": deleted.conversations, "messages": deleted.messages}
     return json_response(DeletedUserOut(deleted=DeletedCountsOut(**counts)))
 

@@ -74,3 +74,11 @@ async def test_a_member_who_knows_the_address_sees_nothing(visit: Arrive) -> Non
     await bob.page.goto(f"{bob.api.url}/#/routing")
     await expect(bob.page.get_by_role("alert")).to_contain_text("Only an admin")
     assert not bob.refusals
+
+
+async def test_a_turn_shows_in_what_an_admin_sees(visit: Arrive) -> None:
+    nora = await visit("Nora", "admin", meets={"name": "Mira"})
+    await nora.talk("Hello there")
+    await nora.page.goto(f"{nora.api.url}/#/routing")
+    await expect(nora.page.get_by_text("answered by another model than the first")).to_be_visible()
+    await expect(nora.page.get_by_role("row", name="fake-model").last).to_contain_text("in use")
