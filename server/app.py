@@ -111,7 +111,7 @@ async def _services(
                 registry=metrics.registry,
                 clock=clock,
             )
-            accounts = Accounts(redis.state, settings, owner_token=owner_token, clock=clock)
+            accounts = Accounts(redis.busy, settings, owner_token=owner_token, clock=clock)
             characters = CharacterStore(folder.characters, clock=clock)
             chat = ChatService(
                 memory, model, characters, settings, metrics, clock=clock, save_seconds=overrides.save_seconds
@@ -161,9 +161,9 @@ def _money(
     opened: Providers | LanguageModel, settings: Settings, redis: RedisPair, metrics: Metrics
 ) -> AbstractAsyncContextManager[Money]:
     if not isinstance(opened, Providers):
-        return open_money(settings, redis.state, metrics.registry)
+        return open_money(settings, redis.busy, metrics.registry)
     return open_money(
-        settings, redis.state, metrics.registry, metered=opened.metered, generations=opened.generation_cost
+        settings, redis.busy, metrics.registry, metered=opened.metered, generations=opened.generation_cost
     )
 
 

@@ -6,17 +6,16 @@ from contextlib import aclosing
 from typing import Annotated, Literal
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.auth import Acting, acting_user, limit_turns, principal
 from server.api.body import read_json
+from server.api.events import EventStream, event_stream
 from server.api.keys import MODEL, SETTINGS
 from server.api.presence import while_there
 from server.api.respond import json_bytes, json_response
 from server.api.routes import Route
 from server.api.schemas import Body, Mode, TokenOut
-from server.api.stream import PING_SECONDS, SEND_SECONDS
 from server.errors import Forbidden, InvalidRequest, TooLarge, VestigeError
 from server.ids import Scope
 from server.memory.tokens import weigh
@@ -109,30 +108,22 @@ async def _as_events(request: web.Request, asked: ModelRequest) -> web.StreamRes
     """Tokens as they come. What fails before the first of them has its own status."""
     async with aclosing(request.app[MODEL].stream(asked)) as events:
         first = await anext(events)
-        response = EventSourceResponse(
-            sep="\n", allow_all_methods=True, ping_interval=PING_SECONDS, send_timeout=SEND_SECONDS
-        )
-        await response.prepare(request)
-        async with response:
+        async with event_stream(request) as out:
             try:
-                await _send_all(response, first, events)
-            except TimeoutError:
-                raise ConnectionResetError("the client takes nothing any more") from None
+                await _send_all(out, first, events)
             except VestigeError as error:
-                await response.send(json_bytes(CompleteError(**error.payload())).decode(), event="error")
-    return response
+                await out.send("error", json_bytes(CompleteError(**error.payload())))
+    return out.response
 
 
-async def _send_all(
-    response: EventSourceResponse, first: Token | Finished, events: AsyncGenerator[Token | Finished, None]
-) -> None:
+async def _send_all(out: EventStream, first: Token | Finished, events: AsyncGenerator[Token | Finished, None]) -> None:
     parts: list[str] = []
     event = first
     while isinstance(event, Token):
         parts.append(event.text)
-        await response.send(json_bytes(TokenOut(text=event.text)).decode(), event="token")
+        await out.send("token", json_bytes({"text": event.text}))
         event = await anext(events)
-    await response.send(json_bytes(_out("".join(parts), event)).decode(), event="done")
+    await out.send("done", json_bytes(_out("".join(parts), event)))
 
 
 def _check_rights(body: CompleteIn, *, admin: bool) -> None:

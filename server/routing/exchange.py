@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -14,13 +15,33 @@ from server.routing.clock import Clock
 from server.routing.failures import Report, Target, Unreachable, read_report
 from server.routing.options import Options, SecretHeaders
 from server.routing.sse import EventReader, EventTooLarge
-from server.routing.wire import Chunk, chunk_of, read_chunk
+from server.routing.wire import Chunk, Dialect, chunk_of, read_chunk
 
 MAX_BODY = 4 << 20  # bytes of an answer that is not a stream
 MAX_ERROR = 64 << 10
 BYTES_PER_TOKEN = 2_048  # of a stream: the JSON around a token is many times its text
 CONNECT_SECONDS = 10.0
 GOODBYE_SECONDS = 0.2
+MAX_STALE = 2  # connections in a row that may turn out to be closed
+
+
+@dataclass(slots=True)
+class Sent:
+    """`on_kept`: the request went out on a connection that had served another one before."""
+
+    on_kept: bool = False
+
+
+def noting_kept() -> aiohttp.TraceConfig:
+    """For the session, so that `Sent` is filled in."""
+
+    async def kept(_session: object, context: Any, _parameters: object) -> None:
+        if isinstance(context.trace_request_ctx, Sent):
+            context.trace_request_ctx.on_kept = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(kept)
+    return trace
 
 
 class Exchange:
@@ -34,6 +55,7 @@ class Exchange:
         self._session = session
         self._base = options.base_url
         self._urls: dict[str, URL] = {}
+        self._plain = options.base_url.scheme == "http" and options.dialect is Dialect.PLAIN
         self._headers = options.headers()
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
@@ -60,15 +82,7 @@ class Exchange:
             data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
             async with clock.wait():
-                response = await self._session.request(
-                    method,
-                    self._url(path),
-                    params=query,
-                    data=data,
-                    headers=headers,
-                    allow_redirects=False,
-                    timeout=self._timeout,
-                )
+                response = await self._answered(method, self._url(path), query, data, headers)
         except aiohttp.ClientSSLError as error:
             raise Unreachable(f"{target} has a certificate that is not trusted.", model=target.model) from error
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -87,6 +101,32 @@ class Exchange:
             yield response
         finally:
             response.close()  # an abort, unless the body was read to its end: then the connection is back in the pool
+
+    async def _answered(
+        self, method: str, url: URL, query: Mapping[str, str] | None, data: bytes | None, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        """The response to one request, sent again where the connection turns out to have been closed before.
+
+        Servers without TLS, such as llama.cpp, hang up on a connection that was kept, without a word. Nothing of the
+        request was read then. Behind TLS a provider may have read it, and bill it: there it is never sent twice.
+        """
+        for stale in range(MAX_STALE, -1, -1):
+            sent = Sent()
+            try:
+                return await self._session.request(
+                    method,
+                    url,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                    trace_request_ctx=sent,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if isinstance(error, aiohttp.ClientConnectorError) or not (self._plain and sent.on_kept and stale):
+                    raise
+        raise AssertionError  # the last round returns or raises
 
     def _url(self, path: str) -> URL:
         """Made once for each path: joining them costs more than sending a small request."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from server.routing.bundled import BundledModel, find_model_file, open_bundled
 from server.routing.catalogue import Catalogue
 from server.routing.chain import Chain
 from server.routing.endpoint import ChatEndpoint
+from server.routing.exchange import noting_kept
 from server.routing.journal import Journal
 from server.routing.meters import AttemptMeters
 from server.routing.options import Options, parse_base_url
@@ -130,7 +131,7 @@ async def open_providers(settings: Settings) -> AsyncIterator[Providers]:
             routes = FilePolicy(file, default_tier=settings.default_tier)
             used = policy_options(file, settings)
             servers = {
-                name: ChatEndpoint(await stack.enter_async_context(_session_for(options)), options)
+                name: ChatEndpoint(await stack.enter_async_context(open_session(keep_alive=True)), options)
                 for name, options in used.items()
             }
             endpoints = dict(servers)
@@ -197,16 +198,13 @@ def policy_options(file: PolicyFile, settings: Settings, *, keys_needed: bool = 
 
 @asynccontextmanager
 async def open_session(*, keep_alive: bool) -> AsyncIterator[aiohttp.ClientSession]:
-    """The HTTP session for a model server: no cookies, no decompression, no proxy or credential from the environment.
-
-    `keep_alive` saves the handshake of TLS. Without TLS there is little to save, and llama.cpp hangs up after each
-    stream without a word: a request on that connection would be lost.
-    """
+    """The HTTP session for a model server: no cookies, no decompression, nothing taken from the environment."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, force_close=not keep_alive),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
+        trace_configs=[noting_kept()],
     ) as session:
         yield session
 
@@ -226,7 +224,7 @@ async def open_model(settings: Settings) -> AsyncIterator[ChatEndpoint | Bundled
         async with _open_bundled(settings) as model:
             yield model
         return
-    async with _session_for(options) as session:
+    async with open_session(keep_alive=True) as session:
         endpoint = ChatEndpoint(session, options)
         await _name_model(endpoint)
         yield endpoint
@@ -253,10 +251,6 @@ async def _kept_fresh(catalogue: Catalogue) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-
-
-def _session_for(options: Options) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
-    return open_session(keep_alive=options.base_url.scheme == "https")
 
 
 def _name(settings: Settings) -> str:

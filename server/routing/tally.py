@@ -44,6 +44,7 @@ class Tally:
         self._redis = redis
         self._clock = clock
         self._waiting: Counter[tuple[str, str]] = Counter()
+        self._hour, self._key = datetime.min.replace(tzinfo=UTC), ""
 
     def attempt(self, entry: Entry) -> None:
         if not entry.asked:
@@ -62,7 +63,11 @@ class Tally:
         self._add(f"{_TURN}||{outcome}")
 
     def _add(self, field: str, count: int = 1) -> None:
-        self._waiting[_key(self._clock()), field] += count
+        now = self._clock()
+        if not self._hour <= now < self._hour + timedelta(hours=1):
+            self._hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            self._key = _key(now)
+        self._waiting[self._key, field] += count
 
     async def write(self) -> None:
         """Writes what came together. Raises `StoreUnavailable`, and keeps it then."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import redis.asyncio
@@ -23,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from server.datafolder import DataFolder
 from server.errors import SettingsError, StartupError, StoreUnavailable
 from server.settings import Settings
+from server.stores.coalescing import CoalescingRedis
 from server.stores.errors import refuses_credentials, store_errors
 from server.stores.valkey import open_valkey
 
@@ -51,6 +53,11 @@ class RedisPair:
 
     state: redis.asyncio.Redis
     cache: redis.asyncio.Redis
+
+    @cached_property
+    def busy(self) -> redis.asyncio.Redis:
+        """`state` for what every request asks: commands of many requests go out together."""
+        return CoalescingRedis(self.state.connection_pool)
 
 
 class _Pool(ConnectionPool):

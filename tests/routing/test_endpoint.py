@@ -321,3 +321,27 @@ async def test_something_that_does_not_speak_http(make_endpoint: Make, ask: Ask)
         _, end = await run(endpoint, ask())
     assert isinstance(end, ModelUnavailable)
     assert KEY not in repr(end.__cause__)
+
+
+async def test_a_connection_that_was_closed_while_it_was_kept_costs_no_turn(make_endpoint: Make, ask: Ask) -> None:
+    """As llama.cpp does: it answers, says nothing of closing, and is gone with the next request."""
+    served: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            if number == 0:
+                served.append(1)
+                body = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+                writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        endpoint = make_endpoint(base_url=URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"))
+        for _ in range(3):
+            assert (await endpoint.complete(ask()))[0] == "Hi"
+    assert len(served) == 3

@@ -200,3 +200,36 @@ def test_usage_is_never_guessed_and_never_negative(value: object, usage: Usage |
 )
 def test_money_is_whole_micro_dollars_rounded_up(dollars: object, micro: int | None) -> None:
     assert micro_dollars(dollars) == micro
+
+
+QUICK: dict[str, Any] = {"id": "gen-1", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+DELTA = {"role": "assistant", "content": "Hi"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        QUICK,
+        {**QUICK, "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+        {**QUICK, "usage": None},
+        {**QUICK, "error": {"code": 502}},
+        {**QUICK, "model": None},
+        {**QUICK, "model": "m" * 300},
+        {**QUICK, "id": 7},
+        {**QUICK, "choices": [{"delta": DELTA, "finish_reason": "stop"}]},
+        {**QUICK, "choices": [{"delta": DELTA, "finish_reason": None, "error": {"code": 1}}]},
+        {**QUICK, "choices": [{"delta": {**DELTA, "refusal": "no"}}]},
+        {**QUICK, "choices": [{"delta": {**DELTA, "refusal": None, "reasoning": None}}]},
+        {**QUICK, "choices": [{"delta": {**DELTA, "reasoning": "hm"}}]},
+        {**QUICK, "choices": [{"delta": {"content": ""}}]},
+        {**QUICK, "choices": [{"delta": {"content": [{"type": "text", "text": "Hi"}]}}]},
+        {**QUICK, "choices": [{"delta": None, "message": {"content": "Hi"}}]},
+        {**QUICK, "choices": [{"delta": DELTA}, {"delta": DELTA}]},
+        {**QUICK, "choices": []},
+        {**QUICK, "choices": {}},
+        {**QUICK, "choices": "x"},
+        {},
+    ],
+)
+def test_the_quick_way_to_read_a_chunk_reads_what_the_other_does(body: dict[str, Any]) -> None:
+    assert read_chunk(json.dumps(body)) == chunk_of(body)
