@@ -11,8 +11,19 @@ app.registerExtension({
     const button = node.addWidget('button', 'fetch from https address', null, () => fetchInto(node), { serialize: false })
     button.serialize = false
     button.tooltip = 'The ComfyUI host fetches the picture once into its reference cache. The address is not kept.'
+    letThePictureCount(node)
   }
 })
+
+/** A sha256 counts before a picture: who chooses or uploads one afterwards means that one. */
+function letThePictureCount(node) {
+  const [picture, sha256] = ['picture', 'sha256'].map((wanted) => node.widgets.find(({ name }) => name === wanted))
+  const chosen = picture.callback
+  picture.callback = function (...values) {
+    sha256.value = ''
+    return chosen?.apply(this, values)
+  }
+}
 
 async function fetchInto(node) {
   const url = await app.extensionManager.dialog.prompt({

@@ -117,6 +117,24 @@ async def test_an_address_becomes_a_sha256_and_is_kept_nowhere(artist: Editor) -
     await artist.page.unroute("**/vestige/references")
 
 
+async def test_a_picture_chosen_later_counts_and_a_saved_sha256_stays(artist: Editor) -> None:
+    await artist.add("Vestige_LoadReference")
+    kept = await artist.page.evaluate(
+        """async sha256 => {
+            const widget = wanted => app.graph.nodes[0].widgets.find(({name}) => name === wanted)
+            widget('sha256').value = sha256
+            await app.loadGraphData(app.graph.serialize())
+            const loaded = widget('sha256').value
+            const picture = widget('picture')
+            picture.value = picture.options.values.at(-1)
+            picture.callback(picture.value)
+            return [loaded, widget('sha256').value]
+        }""",
+        SHA256,
+    )
+    assert kept == [SHA256, ""]
+
+
 async def test_what_the_route_refuses_is_said_and_a_wrong_token_forgotten(artist: Editor) -> None:
     await artist.page.evaluate("() => sessionStorage.setItem('vestige.token', 'of another host')")
     await artist.add("Vestige_LoadReference")
