@@ -1,10 +1,13 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from .model_patcher import ModelPatcher
 
 class InterruptProcessingException(Exception): ...
+
+current_loaded_models: list[Any]
 
 def get_torch_device() -> torch.device: ...
 def intermediate_device() -> torch.device: ...
