@@ -71,7 +71,7 @@ def thinned() -> Iterator[Case]:
 
 def more() -> Iterator[Case]:
     """SDXL's layers, the other kinds of adapter, and everything else that has a meaning in both."""
-    for weight_type, scaling in zip(WEIGHT_TYPES, SCALINGS * 4, strict=False):
+    for weight_type, scaling in zip(("linear", "ease in-out", *WEIGHT_TYPES[9:]), SCALINGS * 2, strict=True):
         yield Case(family="sdxl", weight_type=weight_type, scaling=scaling, references=3, masks=1)
     yield Case(family="sdxl", cfg=1.0)
     for kind, references in product(("plus", "full"), (1, 3)):
