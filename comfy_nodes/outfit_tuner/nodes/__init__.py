@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from .apply_outfit import ApplyOutfit
 from .encode_reference import EncodeReference
+from .face_free_mask import FaceFreeMask
 from .load_character_lora import LoadCharacterLora
 from .load_outfit_models import LoadOutfitModels
 from .load_reference import LoadReference
@@ -21,6 +22,7 @@ __all__ = ["NODES"]
 NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyOutfit,
     EncodeReference,
+    FaceFreeMask,
     LoadCharacterLora,
     LoadOutfitModels,
     LoadReference,
