@@ -16,7 +16,16 @@ from ..provenance import Node, model_file, node_behind
 from ..safetensors_header import Header, ModelFileError, read_header
 from .progress import reading
 
-__all__ = ["Checkpoint", "adapter_behind", "checkpoint_behind", "encoder_behind", "links", "missing", "sha256_of"]
+__all__ = [
+    "Checkpoint",
+    "adapter_behind",
+    "checkpoint_behind",
+    "checkpoint_file",
+    "encoder_behind",
+    "links",
+    "missing",
+    "sha256_of",
+]
 
 _headers: ByFile[Header] = ByFile(read_header, 2)
 
@@ -39,6 +48,12 @@ def missing(given: Mapping[str, Any], *names: str) -> list[str]:
     return [name for name in names if name in given and given[name] is None]
 
 
+def checkpoint_file(hidden: io.HiddenHolder) -> Path | None:
+    """The file that the input `model` comes from; None where the graph does not tell."""
+    found = model_file(links(hidden).get("model"), _lookup(hidden))
+    return None if found is None else checkpoint_here(found.folder, found.name)
+
+
 def checkpoint_behind(hidden: io.HiddenHolder, *, hashed: bool) -> Checkpoint | None:
     """The checkpoint that the input `model` comes from; None where the graph does not tell.
 
@@ -47,8 +62,7 @@ def checkpoint_behind(hidden: io.HiddenHolder, *, hashed: bool) -> Checkpoint | 
     Raises:
         ModelFileError: the file cannot be read while it is hashed.
     """
-    found = model_file(links(hidden).get("model"), _lookup(hidden))
-    path = None if found is None else checkpoint_here(found.folder, found.name)
+    path = checkpoint_file(hidden)
     if path is None:
         return None
     sha256 = sha256_of(path) if hashed else hashes_here().known(path)

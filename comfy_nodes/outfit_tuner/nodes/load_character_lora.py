@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import comfy.sd
@@ -13,9 +11,9 @@ from ..by_file import stamp
 from ..lora_check import LORA_LINEAGES, describe_lineage, require_lineage
 from ..lora_weights import LORA_WEIGHTS
 from ..loras import LIVE, Character, LoraError, find_characters, resolve
-from ..models_here import checkpoint_here, hashes_here, loras_here
-from ..provenance import model_file
+from ..models_here import hashes_here, loras_here
 from ..unet_size import model_size
+from .graph import checkpoint_file
 from .progress import reading
 
 __all__ = ["LoadCharacterLora"]
@@ -110,7 +108,7 @@ class LoadCharacterLora(io.ComfyNode):
             lineage = LORA_LINEAGES(file.path)
         else:
             unet = model_size(model.get_model_object("diffusion_model"))
-            lineage = require_lineage(file.name, file.path, cls._checkpoint(), unet, hashes_here(), reading)
+            lineage = require_lineage(file.name, file.path, checkpoint_file(cls.hidden), unet, hashes_here(), reading)
         loaded = f"{character} v{number} ({file.name}), {describe_lineage(lineage)}"
         if strength_model == 0 and (strength_clip == 0 or clip is None):
             return io.NodeOutput(model, clip, f"{loaded}; at strength 0 it changes nothing")
@@ -118,18 +116,6 @@ class LoadCharacterLora(io.ComfyNode):
         if _patches(changed) == _patches((model, clip)):
             raise LoraError(f"Nothing in {file.name} fits this model: it was trained for another kind of model.")
         return io.NodeOutput(*changed, loaded)
-
-    @classmethod
-    def _checkpoint(cls) -> Path | None:
-        """The file the model came from, where the graph tells."""
-        graph = cls.hidden.dynprompt
-
-        def node(node_id: str) -> Mapping[str, Any] | None:
-            return graph.get_node(node_id) if graph.has_node(node_id) else None
-
-        here = node(cls.hidden.unique_id) if graph is not None else None
-        found = model_file(here["inputs"].get("model"), node) if here is not None else None
-        return checkpoint_here(found.folder, found.name) if found is not None else None
 
 
 def _characters() -> dict[str, Character]:
