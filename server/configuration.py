@@ -22,6 +22,8 @@ from server.settings import DEFAULT_FILE, Settings
 
 PREFIX = "VESTIGE_"
 CONFIG_VARIABLE = "VESTIGE_CONFIG"
+PACK_VARIABLES = frozenset({"VESTIGE_PACK_TOKEN", "VESTIGE_REFERENCE_HOSTS", "VESTIGE_CACHE_MB"})
+"""The node pack's: on a machine that runs both they are no settings of the server's, and no mistake."""
 MASK = "********"
 
 
@@ -101,7 +103,7 @@ def _variables() -> dict[str, str]:
         choices = [str(c) for c in alias.choices] if isinstance(alias, AliasChoices) else [f"{PREFIX}{name.upper()}"]
         known |= dict.fromkeys(reversed([choice for choice in choices if choice.isupper()]), name)
     for variable in os.environ:
-        if variable.startswith(PREFIX) and variable not in known and variable != CONFIG_VARIABLE:
+        if variable.startswith(PREFIX) and variable not in {*known, CONFIG_VARIABLE, *PACK_VARIABLES}:
             raise SettingsError(f"The environment has an unknown setting {variable}{_meant(variable, known)}")
     return {name: variable for variable, name in known.items() if variable in os.environ}
 

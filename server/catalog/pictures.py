@@ -66,6 +66,21 @@ def decoded(data: bytes, within: tuple[int, int], *, limit: int = FILE_BYTES) ->
         raise InvalidRequest("The picture is damaged or cut off. Save it again and retry.") from None
 
 
+def kind(data: bytes) -> str:
+    """`png`, `jpeg` or `webp`, as the bytes themselves say.
+
+    Raises:
+        InvalidRequest: another kind of file.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            return str(image.format).lower()
+    except _BOMB:
+        raise _too_many_pixels() from None
+    except (Image.UnidentifiedImageError, *_BROKEN):
+        raise InvalidRequest("This is not a picture that can be read: use a PNG, JPEG or WebP.") from None
+
+
 def png_of(webp: bytes) -> bytes:
     """A stored portrait as PNG, for a card."""
     with Image.open(io.BytesIO(webp), formats=("WEBP",)) as image:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -49,6 +50,14 @@ class ComfyHost:
         if stored != name:  # another content under the name that is the hash of ours: it was damaged there
             raise RenderError(f"{self} has a damaged {name} among its inputs: delete it there.", name=name)
         return f"vestige/{name}"
+
+    async def preset(self, spec: str) -> Mapping[str, Any]:
+        """A tuning preset of our pack there, by `name@version`; asks for the pack's token."""
+        name, _, version = spec.partition("@")
+        found = await self._json("GET", f"vestige/presets/{quote(name, '')}/{quote(version or 'latest', '')}")
+        if not isinstance(found, dict):
+            raise self._strange()
+        return found
 
     async def submit(self, graph: Graph, prompt_id: str, client_id: str) -> None:
         """Queues a graph under an id of ours. Not idempotent: ask `known` first where it may have arrived before.
@@ -130,6 +139,8 @@ class ComfyHost:
             raise rejection(str(self), body)
         if response.status >= 500:
             raise HostUnavailable(f"{self} answers with status {response.status}: look at its log.")
+        if path.startswith("vestige/") and response.status != 200:
+            raise RenderError(_sentence(body) or f"{self} refuses /{path} with status {response.status}.", path=path)
         if response.status != 200:
             raise RenderError(f"{self} refuses {method} /{path} with status {response.status}.", path=path)
         return body
@@ -150,6 +161,15 @@ class ComfyHost:
 
     def _strange(self) -> GraphRejected:
         return GraphRejected(f"{self} does not answer as a ComfyUI does: is the address right?")
+
+
+def _sentence(body: bytes) -> str | None:
+    """What our pack says of a refusal."""
+    try:
+        error = json.loads(body)["error"]
+        return str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _prompt_id(item: object) -> object:

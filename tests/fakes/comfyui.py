@@ -20,12 +20,16 @@ PNG = bytes.fromhex(
 
 @dataclass
 class FakeComfy:
-    """`steps` progress messages per render, `pause` seconds between them. `started` counts runs by prompt id."""
+    """`steps` progress messages per render, `pause` seconds between them. `started` counts runs by prompt id.
+    `fail_with` is what its node says after the first `fail_after` renders. `token` opens our pack's `presets`."""
 
     steps: int = 4
     pause: float = 0.0
     drop_socket_at: int | None = None
     fail_with: str | None = None
+    fail_after: int = 0
+    presets: dict[str, Any] = field(default_factory=dict)
+    token: str | None = None
     interrupt_itself: bool = False
     forget: bool = False
     lose_answers: int = 0
@@ -55,6 +59,7 @@ class FakeComfy:
         app.router.add_post("/upload/image", self._upload)
         app.router.add_get("/view", self._view)
         app.router.add_get("/object_info", self._object_info)
+        app.router.add_get("/vestige/presets/{name}/{version}", self._preset)
         app.cleanup_ctx.append(self._worker)
         return app
 
@@ -103,7 +108,7 @@ class FakeComfy:
                 break
             await self._say(prompt_id, "progress", own | {"value": step, "max": self.steps, "node": sampler})
             await self._binary(prompt_id, struct.pack(">II", 1, 2) + PNG)
-        if ending is None and self.fail_with is not None:
+        if ending is None and self.fail_with is not None and len(self.started) > self.fail_after:
             failure = {"node_id": sampler, "node_type": "KSampler", "executed": [], "exception_type": "RuntimeError"}
             failure |= {"exception_message": self.fail_with, "traceback": ["…"]}
             ending = ("execution_error", own | failure)
@@ -201,6 +206,12 @@ class FakeComfy:
         if name not in self.started:
             raise web.HTTPNotFound
         return web.Response(body=self.picture(name), content_type="image/png")
+
+    async def _preset(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            said = "Send the pack's token."
+            return web.json_response({"error": {"code": "unauthenticated", "message": said, "details": {}}}, status=401)
+        return web.json_response(self.presets["/".join(request.match_info.values())])
 
     async def _object_info(self, request: web.Request) -> web.Response:
         return web.json_response(self.nodes)
