@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.configuration import MASK, load
+from server.configuration import MASK, PACK_VARIABLES, load
 from server.errors import SettingsError
 
 
@@ -30,6 +30,12 @@ def test_defaults_need_no_file_and_no_environment() -> None:
     loaded = load()
     assert loaded.settings.on_loopback
     assert set(loaded.sources.values()) == {"default"}
+
+
+def test_the_node_pack_s_variables_are_no_mistake_of_the_server_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PACK_VARIABLES:
+        monkeypatch.setenv(name, "x")
+    assert set(load().sources.values()) == {"default"}
 
 
 def test_flags_beat_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A host's refusal of a graph as sentences a person can act on."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,10 +31,10 @@ def _whole(error: object) -> str:
     """What is wrong with the graph as such; ComfyUI names an unknown class here."""
     if not isinstance(error, Mapping):
         return "It does not say why."
-    message, kind = str(error.get("message") or ""), error.get("type")
-    extra = error.get("extra_info")
-    name = extra.get("class_type") if isinstance(extra, Mapping) else None
-    if kind in _CLASS_MISSING and name:
+    message, extra = str(error.get("message") or ""), error.get("extra_info")
+    named = re.search(r"node (\S+) does not exist", message)  # v0.8 and before
+    name = named[1] if named else extra.get("class_type") if isinstance(extra, Mapping) else None
+    if error.get("type") in _CLASS_MISSING and name:
         return f"It has no node {name}: install the pack it comes from there."
     return f"{message.rstrip('.')}."
 

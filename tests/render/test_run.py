@@ -145,8 +145,14 @@ async def test_a_refused_graph_is_said_in_sentences(session: aiohttp.ClientSessi
     )
 
 
-async def test_a_node_the_host_lacks_is_named(session: aiohttp.ClientSession) -> None:
-    error = {"type": "invalid_prompt", "message": "Cannot execute", "extra_info": {"class_type": "Vestige_ApplyOutfit"}}
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "invalid_prompt", "message": "Cannot execute because node Vestige_ApplyOutfit does not exist."},
+        {"type": "missing_node_type", "message": "No", "extra_info": {"class_type": "Vestige_ApplyOutfit"}},
+    ],
+)
+async def test_a_node_the_host_lacks_is_named(session: aiohttp.ClientSession, error: dict[str, object]) -> None:
     async with fake_comfy(reject={"error": error, "node_errors": {}}) as fake:
         with pytest.raises(GraphRejected, match="no node Vestige_ApplyOutfit: install the pack"):
             await run(host(session, fake), GRAPH)
