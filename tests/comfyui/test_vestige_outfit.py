@@ -21,7 +21,7 @@ def dress(tmp_path: Path) -> Path:
 
 async def outfit(comfyui: ComfyUI, dress: Path, *arguments: str) -> tuple[int, str, str]:
     where = ("--comfy", comfyui.url, "--out", str(dress.parent / "out"), "--reference", str(dress))
-    return await vestige_run("outfit", *where, *SMALL, *arguments, VESTIGE_PACK_TOKEN=PACK_TOKEN)
+    return await vestige_run("outfit", *where, *SMALL, *arguments, pack_token=PACK_TOKEN)
 
 
 def pixels(path: str) -> bytes:
