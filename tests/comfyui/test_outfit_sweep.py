@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.comfyui.client import Comfy, GraphFailed, GraphInterrupted, Run
-from tests.comfyui.graphs import Node
+from tests.comfyui.graphs import Graph, Node
 from tests.comfyui.outfits import Wardrobe, wardrobe
 
 
@@ -157,3 +157,11 @@ async def test_sdxl_and_a_batch(comfy: Comfy) -> None:
     shown = outfit.graph.add("PreviewImage", images=sweep[0])
     run = await comfy.run(outfit.graph)
     assert len(await comfy.pictures(run, shown)) == 2
+
+
+async def test_the_sheet_alone_says_what_to_use(comfy: Comfy) -> None:
+    graph = Graph()
+    plan = '{"title": "", "base": {}, "axes": []}'
+    graph.add("PreviewImage", images=graph.add("Vestige_SweepSheet", plan=plan)[1])
+    with pytest.raises(GraphFailed, match="use Outfit Sweep"):
+        await comfy.run(graph)

@@ -40,7 +40,10 @@ class SweepSheet(io.ComfyNode):
     def execute(cls, plan: str, **pictures: torch.Tensor) -> io.NodeOutput:
         """`pictures`: `[batch, height, width, 3]` by `picture_input`. The sheet shows the first of each batch."""
         swept = Plan.from_json(plan)
-        ordered = [pictures[picture_input(index)] for index in range(len(swept.grid.cells))]
+        names = [picture_input(index) for index in range(len(swept.grid.cells))]
+        if names != sorted(pictures):
+            raise ValueError(f"{len(pictures)} pictures for {len(names)} cells: use Outfit Sweep.")
+        ordered = [pictures[name] for name in names]
         sheet = contact_sheet([_picture(batch) for batch in ordered], swept.grid, swept.title)
         tensor = torch.from_numpy(np.asarray(sheet, dtype=np.float32) / 255.0)[None]
         return io.NodeOutput(ordered, tensor, ui=ui.PreviewImage(tensor))

@@ -20,6 +20,7 @@ __all__ = ["MAX_BYTES", "MAX_NOTES", "decode", "encode", "now", "read_pins", "re
 MAX_BYTES = 64 * 1024
 MAX_NOTES = 8 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", re.ASCII)
 _KEYS = frozenset({"format", "name", "version", "parent", "created", "notes", "pins", "values", "reasons"})
 _VALUES = {field.name: field for field in dataclasses.fields(TuningValues)}
 _TEXTS = frozenset({"weight_type", "embeds_scaling", "combine", "behaviour", "layer_weights"})
@@ -165,12 +166,11 @@ def _text(name: str, value: object) -> str:
 
 def _moment(value: object) -> str:
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise PresetDamaged("created is not a date and time with an offset")
-    return str(value)
+        if isinstance(value, str) and _MOMENT.fullmatch(value) and datetime.fromisoformat(value):
+            return value
+    except ValueError:  # the 30th of February
+        pass
+    raise PresetDamaged("created is not a date and time with an offset")
 
 
 def _reasons(value: object) -> Mapping[str, str]:

@@ -146,6 +146,8 @@ def test_a_damaged_file_is_named_in_the_list_and_the_rest_is_there(store: Preset
         ({"parent": "dress"}, "names no version"),
         ({"parent": 7}, "7 names no version"),
         ({"created": "yesterday"}, "not a date and time"),
+        ({"created": None}, "not a date and time"),
+        ({"created": "2026-02-30T10:00:00+00:00"}, "not a date and time"),
         ({"created": "2026-11-27T10:00:00"}, "with an offset"),
         ({"reasons": {"colour": "red"}}, "'colour' that is no value"),
         ({"reasons": []}, "not an object of texts"),
