@@ -20,12 +20,13 @@ from server.errors import Forbidden, InvalidRequest, TooLarge, VestigeError
 from server.ids import Scope
 from server.memory.tokens import weigh
 from server.routing.types import AttemptOutcome, Finished, ModelRequest, Payer, PromptMessage, Token
-from server.settings import Plan
+from server.settings import Plan, Settings
 from server.text import clean_text
 
 _TAG = "Routing"
 _NO_CHARACTER = "complete"
 _ADMINS = ("primary", "chain", "tier")
+BYTES_PER_TOKEN = 24  # four characters, each of which may be escaped in six
 _ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -79,7 +80,7 @@ class CompleteError(BaseModel):
 
 async def complete(request: web.Request) -> web.StreamResponse:
     settings = request.app[SETTINGS]
-    body = await read_json(request, CompleteIn, limit=settings.body_bytes)
+    body = await read_json(request, CompleteIn, limit=_body_bytes(settings))
     who = principal(request)
     _check_rights(body, admin=who.is_admin)
     if body.tier is not None and body.tier not in settings.plans:
@@ -124,6 +125,12 @@ async def _send_all(out: EventStream, first: Token | Finished, events: AsyncGene
         await out.send("token", json_bytes({"text": event.text}))
         event = await anext(events)
     await out.send("done", json_bytes(_out("".join(parts), event)))
+
+
+def _body_bytes(settings: Settings) -> int:
+    """Room for the largest plan's prompt, however it is escaped."""
+    largest = max(plan.context_tokens for plan in settings.plans.values())
+    return min(settings.body_bytes, 16_384 + BYTES_PER_TOKEN * largest)
 
 
 def _check_rights(body: CompleteIn, *, admin: bool) -> None:

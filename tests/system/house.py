@@ -24,6 +24,7 @@ CANARY = "the-parrot-of-anna"
 BODIES: dict[str, Json] = {
     "SignIn": {"token": "nothing"},
     "ChatIn": {"character_id": "mira", "message": "Hello"},
+    "CompleteIn": {"messages": [{"role": "user", "content": "Hello"}]},
     "ReplyIn": {},
     "SwipeIn": {"message_id": "1-1", "index": 0},
     "GreetingIn": {"index": 0},
