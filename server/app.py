@@ -18,6 +18,7 @@ from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, MONEY, ROUTING
 from server.catalog.store import CharacterStore
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
+from server.ending import end
 from server.memory.embedding import Embedder, make_embedder
 from server.memory.service import Memory
 from server.memory.views import MemoryOptions
@@ -185,6 +186,5 @@ async def _swept(memory: Memory) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        await end([sweeping])
         await memory.aclose()

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 
+from server.ending import end
 from server.errors import BudgetExceeded, GenerationDisabled, StoreUnavailable
 from server.routing.ledger.ceilings import Ceilings
 from server.routing.ledger.metrics import LedgerMetrics
@@ -123,9 +124,7 @@ class Ledger:
         """Waits for settlements that the store did not take yet; what is left is found by another server."""
         if self._late:
             await asyncio.wait(self._late, timeout=seconds)
-        for task in self._late:
-            task.cancel()
-        await asyncio.gather(*self._late, return_exceptions=True)
+        await end(self._late)
 
     async def settle(self, hold: str, outcome: Outcome, generation: str) -> None:
         """Settles an attempt of this server, until the store has taken it."""

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from server.ending import end
 from server.errors import ModelError, StoreUnavailable
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.webhook import TELL_EVERY_SECONDS, Webhook
@@ -122,9 +123,7 @@ async def running(upkeep: Upkeep, webhook: Webhook | None = None) -> AsyncIterat
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await upkeep.leave()
 
 
