@@ -148,15 +148,17 @@ class _Added:
         keys, values, weight = scale_key_values(keys, values, share.weight, patch.scaling, patch.key_values.references)
         seen = attend(q, keys, values)
         if patch.mask is None:
-            return torch.add(text, seen, alpha=weight).to(q.dtype)
-        mask = patch.mask.rows(
-            q,
-            latent=_size(extra_options["original_shape"]),
-            grid=_size(extra_options["activations_shape"]),
-            chunks=len(sides),
-            crops=self.call.crops,
-        )
-        return torch.addcmul(text, seen, mask, value=weight).to(q.dtype)
+            both = torch.add(text, seen, alpha=weight)
+        else:
+            mask = patch.mask.rows(
+                q,
+                latent=_size(extra_options["original_shape"]),
+                grid=_size(extra_options["activations_shape"]),
+                chunks=len(sides),
+                crops=self.call.crops,
+            )
+            both = torch.addcmul(text, seen, mask, value=weight)
+        return both if both.dtype == q.dtype else both.to(q.dtype)
 
 
 def _size(shape: list[int]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from comfy_nodes.outfit_tuner.attention import NEGATIVE, NOTHING, POSITIVE, atte
 from comfy_nodes.outfit_tuner.key_values import compute_key_values
 from comfy_nodes.outfit_tuner.tuning import SCALINGS, Scaling
 from tests.outfit_tuner import paper
+from tests.outfit_tuner.devices import DEVICES
 
 HEADS, WIDTH, CROSS, TOKENS, QUERIES = 3, 24, 20, 4, 11
 CPU = torch.device("cpu")
@@ -23,13 +24,14 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
     ("dtype", "tolerance"),
     [(torch.float64, 1e-12), (torch.float32, 3e-6), (torch.bfloat16, 4e-2), (torch.float16, 5e-3)],
 )
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("references", [1, 3])
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize(
     "sides", [(NEGATIVE, POSITIVE), (POSITIVE,), (NEGATIVE, POSITIVE, POSITIVE), (POSITIVE, NEGATIVE, NEGATIVE)]
 )
 def test_a_layer_is_that_of_the_paper(
-    sides: tuple[int, ...], scaling: Scaling, references: int, dtype: torch.dtype, tolerance: float
+    sides: tuple[int, ...], scaling: Scaling, references: int, device: str, dtype: torch.dtype, tolerance: float
 ) -> None:
     """A batch of two pictures for each chunk."""
     weight, pictures = 0.6, 2
@@ -39,12 +41,14 @@ def test_a_layer_is_that_of_the_paper(
     k, v = (numbers(len(sides) * pictures, 7, WIDTH, seed=seed) for seed in (5, 6))
 
     working = torch.float64 if dtype == torch.float64 else torch.float32
+    matrices = [(to_k.to(dtype), to_v.to(dtype))]
     made = compute_key_values(
-        negative.to(working), positive.to(working), [(to_k.to(dtype), to_v.to(dtype))], [HEADS], dtype=dtype, store=CPU
+        negative.to(device, working), positive.to(device, working), matrices, [HEADS], dtype=dtype, store=CPU
     )
-    keys, values = (rows_for(stored, sides) for stored in made.layer(0, q.to(dtype)))
+    asking = q.to(device, dtype)
+    keys, values = (rows_for(stored, sides) for stored in made.layer(0, asking))
     keys, values, factor = scale_key_values(keys, values, weight, scaling, references)
-    seen = factor * attend(q.to(dtype), keys, values).double()
+    seen = factor * attend(asking, keys, values).double().cpu()
 
     for row in range(len(sides) * pictures):
         tokens = positive if sides[row // pictures] == POSITIVE else negative

@@ -12,6 +12,7 @@ import torch
 from comfy_nodes.outfit_tuner.adapters import Kind
 from comfy_nodes.outfit_tuner.projection import project
 from tests.outfit_tuner import paper
+from tests.outfit_tuner.devices import DEVICES
 
 CROSS, DIM, HIDDEN_TOKENS = 24, 40, 7
 
@@ -57,19 +58,20 @@ PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 2e-6), (torch.bfloat16, 3e
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", CASES)
-def test_tokens_are_those_of_the_paper(name: str, dtype: torch.dtype, tolerance: float) -> None:
+def test_tokens_are_those_of_the_paper(name: str, device: str, dtype: torch.dtype, tolerance: float) -> None:
     """Computed in float64 or float32 from weights of any precision, as the pack does."""
     kind, weights, shape, expected = CASES[name]
     stored = {key: weight.to(dtype) for key, weight in weights.items()}
     working = torch.float64 if dtype == torch.float64 else torch.float32
-    seen = matrix(3, *shape).to(working)
+    seen = matrix(3, *shape).to(device, working)
     tokens = project(kind, stored, seen, CROSS)
     exact = {key: weight.numpy() for key, weight in weights.items()}
     wanted = np.stack([expected(exact, one) for one in matrix(3, *shape).numpy()])
     assert tokens.dtype == working
     assert tokens.shape == wanted.shape
-    assert np.abs(tokens.double().numpy() - wanted).max() / np.abs(wanted).max() < tolerance
+    assert np.abs(tokens.double().cpu().numpy() - wanted).max() / np.abs(wanted).max() < tolerance
 
 
 def test_references_do_not_see_each_other() -> None:
