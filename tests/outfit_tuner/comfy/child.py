@@ -26,11 +26,11 @@ def load_package(name: str, folder: Path) -> ModuleType:
     return module
 
 
-def prepare() -> None:
-    """Before anything of ComfyUI or the pack is imported."""
+def prepare(*, cpu: bool = True) -> None:
+    """Before anything of ComfyUI or the pack is imported. Without `cpu` ComfyUI takes the GPU there is."""
     sys.path = [str(Path.cwd()), *(entry for entry in sys.path if entry and Path(entry).resolve() != ROOT)]
     from comfy.cli_args import args
 
-    args.cpu = True  # before anything looks for a device
+    args.cpu = cpu  # before anything looks for a device
     args.use_pytorch_cross_attention = True
     load_package("comfy_nodes", ROOT / "comfy_nodes")
