@@ -128,9 +128,9 @@ async def _send_all(out: EventStream, first: Token | Finished, events: AsyncGene
 
 
 def _body_bytes(settings: Settings) -> int:
-    """Room for the largest plan's prompt, however it is escaped."""
+    """Room for the largest plan's prompt and for the longest message, however they are escaped."""
     largest = max(plan.context_tokens for plan in settings.plans.values())
-    return min(settings.body_bytes, 16_384 + BYTES_PER_TOKEN * largest)
+    return min(settings.body_bytes, 16_384 + max(BYTES_PER_TOKEN * largest, 6 * settings.message_bytes))
 
 
 def _check_rights(body: CompleteIn, *, admin: bool) -> None:

@@ -17,6 +17,7 @@ from server.routing.turn import Skips, Turn
 from server.routing.types import Finished, ModelInfo, ModelRequest, Token
 
 WHO_IS_ASKED_FIRST = ModelRequest(())
+WHO_WRITES_MEMORY = ModelRequest((), purpose="summary")
 
 
 class Chain:
@@ -32,11 +33,12 @@ class Chain:
     def info(self) -> ModelInfo:
         rungs = self._routes.route(WHO_IS_ASKED_FIRST).rungs
         first = self._endpoints[rungs[0].provider].info
+        writer = self._routes.route(WHO_WRITES_MEMORY).rungs[0]
         return replace(
             first,
             name=rungs[0].model or first.name,
             banner=first.banner if len(rungs) == 1 else None,
-            writes_memory=any(self._endpoints[rung.provider].info.writes_memory for rung in rungs),
+            writes_memory=self._endpoints[writer.provider].info.writes_memory,
             context_tokens=self._routes.context_tokens or first.context_tokens,
             modes=self._routes.modes,
         )

@@ -9,8 +9,9 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from server.errors import ModelMisconfigured, ModelUnavailable, SettingsError, StartupError
+from server.errors import ModelError, ModelMisconfigured, ModelUnavailable, SettingsError, StartupError
 from server.routing.bundled import BundledModel
+from server.routing.catalogue import Catalogue
 from server.routing.endpoint import ChatEndpoint
 from server.routing.journal import Journal
 from server.routing.open import endpoint_options, open_model, open_providers
@@ -201,8 +202,9 @@ async def test_the_endpoint_does_not_show_its_key(make_settings: Make) -> None:
     ],
 )
 async def test_the_start_names_the_environment_and_the_end_of_the_key(
-    make_settings: Make, fields: dict[str, str], shown: tuple[str, str, str]
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], shown: tuple[str, str, str]
 ) -> None:
+    monkeypatch.setattr(Catalogue, "refresh", nothing_to_fetch)
     with capture_logs() as logs:
         async with open_providers(make_settings(environment="production", **fields)):
             pass
@@ -210,6 +212,10 @@ async def test_the_start_names_the_environment_and_the_end_of_the_key(
     assert line["environment"] == "production"
     assert (line["provider"], line["host"], line["key"]) == shown
     assert not any(str(value) in str(logs) for name, value in fields.items() if name.endswith("key"))
+
+
+async def nothing_to_fetch(_: Catalogue) -> dict[str, ModelError]:
+    return {}
 
 
 POLICY = """
@@ -239,6 +245,7 @@ async def test_a_policys_providers_each_have_their_key(
             async with open_providers(settings):
                 pass
         monkeypatch.setenv("ATTIC_KEY", "attic-key-0123456789")
+        monkeypatch.setattr(Catalogue, "refresh", nothing_to_fetch)
         with pytest.raises(SettingsError, match="OPENROUTER_API_KEY"):
             async with open_providers(make_settings(routing=file)):
                 pass
