@@ -14,7 +14,7 @@ from server.api import admin, characters, chat, complete, memory, middlewares, o
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
-from server.api.services import CHARACTERS, CHAT, HTML, MEMORY, MONEY, ROUTING
+from server.api.services import CHARACTERS, CHAT, GATE, HTML, MEMORY, MONEY, ROUTING
 from server.catalog.store import CharacterStore
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
@@ -23,6 +23,7 @@ from server.memory.embedding import Embedder, make_embedder
 from server.memory.service import Memory
 from server.memory.views import MemoryOptions
 from server.metrics import Metrics
+from server.policy.open import open_gate
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.open import Money, open_money
 from server.routing.open import Providers, open_chain, open_providers
@@ -101,6 +102,7 @@ async def _services(
             ) as (redis, chroma, opened, _),
             _money(opened, settings, redis, metrics) as money,
             open_chain(opened, redis.cache, metrics.registry, money.ledger, clock) as routed,
+            open_gate(settings, embedder, metrics.registry) as gate,
         ):
             model = routed.model
             memory = Memory(
@@ -115,9 +117,10 @@ async def _services(
             accounts = Accounts(redis.busy, settings, owner_token=owner_token, clock=clock)
             characters = CharacterStore(folder.characters, clock=clock)
             chat = ChatService(
-                memory, model, characters, settings, metrics, clock=clock, save_seconds=overrides.save_seconds
+                memory, model, characters, settings, metrics, gate, clock=clock, save_seconds=overrides.save_seconds
             )
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
+            app[GATE] = gate
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
             app[ERASE] = _eraser(chat, characters, money.ledger)
             app[CHECKS] = {

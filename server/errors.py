@@ -16,6 +16,7 @@
     ├─ Unavailable                    503 unavailable          something the request needs does not answer
     │  ├─ StoreUnavailable            503 store_unavailable    Redis, Chroma or the disk
     │  ├─ GenerationDisabled          503 generation_disabled  the ledger does not answer, so nothing may be spent
+    │  ├─ PolicyUnavailable           503 policy_unavailable   the content level cannot be read, so nothing is generated
     │  └─ ShuttingDown                503 shutting_down
     ├─ ModelError                     502 model_error          the language model did not give a usable reply
     │  ├─ ModelUnavailable            503 model_unavailable    not reachable, overloaded, no such model
@@ -58,6 +59,7 @@ __all__ = [
     "ModelUnavailable",
     "ModelUnknown",
     "NotFound",
+    "PolicyUnavailable",
     "RateLimited",
     "RenderError",
     "SettingsError",
@@ -149,6 +151,10 @@ class StoreUnavailable(Unavailable):
 
 class GenerationDisabled(Unavailable):
     code = "generation_disabled"
+
+
+class PolicyUnavailable(Unavailable):
+    code = "policy_unavailable"
 
 
 class ShuttingDown(Unavailable):

@@ -7,7 +7,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 
-TurnOutcome = Literal["complete", "interrupted", "failed", "replayed", "refused"]
+TurnOutcome = Literal["complete", "interrupted", "failed", "replayed", "refused", "declined"]
 
 
 class Metrics:

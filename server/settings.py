@@ -142,6 +142,10 @@ class Settings(BaseSettings):
     """The tier of a new user."""
     operator_policy: str = ""
     """Text that ranks above every character card."""
+    policy: Path | None = None
+    """The content policy, such as `policy.toml`: how far each plan's conversations may go."""
+    disclose_ai: bool = True
+    """Tell people that they talk to an AI: the page says so, and a character does when it is asked in earnest."""
     session_days: Annotated[int, Field(ge=1, le=365)] = 30
     """How long a browser stays signed in."""
 
@@ -191,7 +195,7 @@ class Settings(BaseSettings):
                 raise ValueError(error.message) from error
         return value
 
-    @field_validator("data", "routing")
+    @field_validator("data", "routing", "policy")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

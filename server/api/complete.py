@@ -1,7 +1,7 @@
 """`POST /v1/complete`: one reply to given messages, by the routing policy. Nothing is remembered."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Literal
 
@@ -15,10 +15,13 @@ from server.api.keys import MODEL, SETTINGS
 from server.api.presence import while_there
 from server.api.respond import json_bytes, json_response
 from server.api.routes import Route
-from server.api.schemas import Body, Mode, TokenOut
+from server.api.schemas import Body, Mode, NoticeOut, TokenOut, Upsell
+from server.api.services import GATE
 from server.errors import Forbidden, InvalidRequest, TooLarge, VestigeError
 from server.ids import Scope
 from server.memory.tokens import weigh
+from server.policy.classifier import Intent
+from server.policy.gate import Asker, Decision
 from server.routing.types import AttemptOutcome, Finished, ModelRequest, Payer, PromptMessage, Token
 from server.settings import Plan, Settings
 from server.text import clean_text
@@ -60,16 +63,21 @@ class AttemptOut(BaseModel):
 
 
 class CompleteOut(BaseModel):
-    """The reply. `attempt`: the number of the rung that gave it, 1 being the primary; `model`: as its server says."""
+    """The reply. `attempt`: the number of the rung that gave it, 1 being the primary; `model`: as its server says.
+
+    A reply of the content policy's own, `finish_reason` `declined` or `safety`, has no model, and `attempt` is 0.
+    """
 
     content: str
-    model: str
+    model: str | None
     attempt: int
     used_fallback: bool
     attempts: list[AttemptOut]
     finish_reason: str
     prompt_tokens: int | None
     completion_tokens: int | None
+    notice: NoticeOut | None = None
+    upsell: Upsell | None = None
 
 
 class CompleteError(BaseModel):
@@ -99,32 +107,71 @@ async def complete(request: web.Request) -> web.StreamResponse:
     )
     await limit_turns(request, Acting(Scope(who.tenant, user, _NO_CHARACTER), who.tier))
     async with while_there(request):
+        decision = await request.app[GATE].judge(_intent(asked.messages), Asker(tier, body.mode, "", who.name))
         if _wants_events(request):
-            return await _as_events(request, asked)
+            return await _as_events(request, asked, decision)
+        if not decision.generate:
+            return json_response(_spoken(decision))
         text, finished = await request.app[MODEL].complete(asked)
-    return json_response(_out(text, finished))
+    return json_response(_out(text, finished, decision))
 
 
-async def _as_events(request: web.Request, asked: ModelRequest) -> web.StreamResponse:
+def _intent(messages: Sequence[PromptMessage]) -> Intent:
+    """Everything is the client's, whatever role it gives it: what was not checked here before is checked now."""
+    last = max(at for at, message in enumerate(messages) if message.role == "user")
+    theirs = [message.content for message in messages[:last] if message.role == "user"]
+    standing = [message.content for at, message in enumerate(messages) if at != last]
+    return Intent([messages[last].content], theirs, standing)
+
+
+async def _as_events(request: web.Request, asked: ModelRequest, decision: Decision) -> web.StreamResponse:
     """Tokens as they come. What fails before the first of them has its own status."""
-    async with aclosing(request.app[MODEL].stream(asked)) as events:
+    source = request.app[MODEL].stream(asked) if decision.generate else _said(decision)
+    async with aclosing(source) as events:
         first = await anext(events)
         async with event_stream(request) as out:
             try:
-                await _send_all(out, first, events)
+                await _send_all(out, first, events, decision)
             except VestigeError as error:
                 await out.send("error", json_bytes(CompleteError(**error.payload())))
     return out.response
 
 
-async def _send_all(out: EventStream, first: Token | Finished, events: AsyncGenerator[Token | Finished, None]) -> None:
+async def _send_all(
+    out: EventStream,
+    first: Token | Finished,
+    events: AsyncGenerator[Token | Finished, None],
+    decision: Decision,
+) -> None:
     parts: list[str] = []
     event = first
     while isinstance(event, Token):
         parts.append(event.text)
         await out.send("token", json_bytes({"text": event.text}))
         event = await anext(events)
-    await out.send("done", json_bytes(_out("".join(parts), event)))
+    whole = _out("".join(parts), event, decision) if decision.generate else _spoken(decision)
+    await out.send("done", json_bytes(whole))
+
+
+async def _said(decision: Decision) -> AsyncGenerator[Token | Finished, None]:
+    """The policy's own words, as a model's would come."""
+    yield Token(decision.text)
+    yield Finished("", decision.kind or "", None)
+
+
+def _spoken(decision: Decision) -> CompleteOut:
+    return CompleteOut(
+        content=decision.text,
+        model=None,
+        attempt=0,
+        used_fallback=False,
+        attempts=[],
+        finish_reason=decision.kind or "",
+        prompt_tokens=None,
+        completion_tokens=None,
+        notice=None if decision.kind is None else NoticeOut(kind=decision.kind),
+        upsell=Upsell(level=decision.level, plan=decision.plan) if decision.level and decision.plan else None,
+    )
 
 
 def _body_bytes(settings: Settings) -> int:
@@ -170,7 +217,7 @@ def _wants_events(request: web.Request) -> bool:
     return "text/event-stream" in request.headers.get("Accept", "").lower()
 
 
-def _out(text: str, finished: Finished) -> CompleteOut:
+def _out(text: str, finished: Finished, decision: Decision) -> CompleteOut:
     attempts = [
         AttemptOut(
             rung=tried.rung,
@@ -193,6 +240,7 @@ def _out(text: str, finished: Finished) -> CompleteOut:
         finish_reason=finished.reason,
         prompt_tokens=usage.prompt_tokens if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,
+        notice=None if decision.kind is None else NoticeOut(kind=decision.kind, text=decision.text),
     )
 
 

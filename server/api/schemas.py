@@ -29,6 +29,22 @@ class Query(BaseModel):
 # messages
 
 
+class Upsell(BaseModel):
+    """The content level that was asked for, and the plan that has it."""
+
+    level: str
+    plan: str
+
+
+class NoticeOut(BaseModel):
+    """What the content policy says of a reply. `declined`: it stands in for one that was asked for. `safety`: the
+    person may be in danger, and `text` is for them, null where the reply itself says it.
+    """
+
+    kind: Literal["declined", "safety"]
+    text: str | None = None
+
+
 class AlternativeOut(BaseModel):
     """One version of a message. `html` is `text` as safe HTML; `total_ms` in milliseconds; `error` is a code."""
 
@@ -40,10 +56,12 @@ class AlternativeOut(BaseModel):
     completion_tokens: int | None
     total_ms: int | None
     error: str | None
+    notice: NoticeOut | None = None
+    upsell: Upsell | None = None
 
 
 class MessageOut(BaseModel):
-    """A message. The alternative at `chosen` is what was said; `text`, `status`, `model` and `error` are its."""
+    """A message. The alternative at `chosen` is what was said; all that it has too is the message's."""
 
     id: str
     role: Literal["user", "assistant"]
@@ -56,6 +74,8 @@ class MessageOut(BaseModel):
     model: str | None
     alternatives: list[AlternativeOut]
     error: str | None
+    notice: NoticeOut | None = None
+    upsell: Upsell | None = None
 
 
 class RecalledTurn(BaseModel):
@@ -152,6 +172,8 @@ class DoneOut(BaseModel):
     recalled: list[SpanOut]
     summary_used: bool
     replayed: bool
+    notice: NoticeOut | None = None
+    upsell: Upsell | None = None
 
 
 class TurnErrorDetail(BaseModel):

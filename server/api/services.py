@@ -14,6 +14,7 @@ from server.chat.party import Who
 from server.chat.service import ChatService
 from server.errors import NotFound
 from server.memory.service import Memory
+from server.policy.gate import Gate
 from server.routing.ledger.open import Money
 from server.routing.report import Reporter
 
@@ -22,6 +23,7 @@ MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
 MONEY: web.AppKey[Money] = web.AppKey("money", Money)
+GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
 ROUTING: web.AppKey[Reporter] = web.AppKey("routing", Reporter)
 
 Model = TypeVar("Model", bound=BaseModel)

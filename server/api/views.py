@@ -8,6 +8,7 @@ from server.api.schemas import (
     AlternativeOut,
     DoneOut,
     MessageOut,
+    NoticeOut,
     PinOut,
     RecalledTurn,
     SpanOut,
@@ -16,11 +17,12 @@ from server.api.schemas import (
     TurnIds,
     TurnTimes,
     TurnTokens,
+    Upsell,
     WindowMessage,
     WindowOut,
 )
 from server.chat.events import Accepted, Done, Failed
-from server.memory.messages import Message
+from server.memory.messages import Alternative, Message
 from server.memory.views import MemorySpan, Pin, Window
 
 
@@ -75,7 +77,22 @@ async def done_out(event: Done, html: Html) -> DoneOut:
         recalled=spans_out(event.recalled),
         summary_used=event.summary_used,
         replayed=event.replayed,
+        notice=notice_out(said),
+        upsell=upsell_out(said),
     )
+
+
+def notice_out(said: Alternative) -> NoticeOut | None:
+    notice = said.notice
+    return None if notice is None else NoticeOut(kind=notice.kind, text=notice.text)
+
+
+def upsell_out(said: Alternative) -> Upsell | None:
+    """What would have had the reply that was declined; None where nothing would."""
+    notice = said.notice
+    if notice is None or notice.level is None or notice.plan is None:
+        return None
+    return Upsell(level=notice.level, plan=notice.plan)
 
 
 async def failed_out(event: Failed, html: Html) -> TurnErrorOut:
@@ -131,8 +148,12 @@ def _message(message: Message, html: dict[str, str]) -> MessageOut:
                 completion_tokens=one.completion_tokens,
                 total_ms=one.total_ms,
                 error=one.error,
+                notice=notice_out(one),
+                upsell=upsell_out(one),
             )
             for one in message.alternatives
         ],
         error=said.error,
+        notice=notice_out(said),
+        upsell=upsell_out(said),
     )

@@ -1,7 +1,8 @@
 """What a turn knows: three reads at once, then the prompt."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from server.catalog.lore import lore_for
@@ -9,14 +10,31 @@ from server.catalog.macros import expand
 from server.chat.budget import Budget
 from server.chat.party import Party
 from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
-from server.memory.messages import Role
-from server.memory.recall import Question
+from server.memory.messages import Message, Role, undeclined
+from server.memory.recall import Found, Question
 from server.memory.service import Memory
+from server.memory.views import Pin, Summary
 from server.routing.types import LanguageModel
 from server.settings import Settings
 
 LORE_MESSAGES = 6
 """How many recent messages a lorebook's keys are looked for in, unless the book says fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was read for a turn: the answer to `message`, or more of the newest reply where that is None.
+
+    `recent` oldest first, without what was declined: a model is not to take up what the content policy put aside.
+    """
+
+    message: str | None
+    recent: Sequence[Message]
+    summary: Summary | None
+    found: Found
+    pins: Sequence[Pin]
+    lore: Sequence[str]
+    now: datetime
 
 
 class Context:
@@ -42,7 +60,7 @@ class Context:
         room = message_room(party.sheet, party.fence, self._settings.operator_policy, self.budget(party.who.tier))
         check_message(party.fence.safe(text), room)
 
-    async def prompt(
+    async def read(
         self,
         party: Party,
         *,
@@ -50,8 +68,8 @@ class Context:
         query: str,
         question: Question | None = None,
         before_seq: int | None = None,
-    ) -> Prompt:
-        """The prompt that answers `message`, or goes on with the newest reply where that is None.
+    ) -> Known:
+        """All that a prompt for `message` is made of, or for going on with the newest reply where that is None.
 
         Args:
             query: what memory is searched for; `question`: the same, where it is being embedded already.
@@ -59,7 +77,6 @@ class Context:
 
         Raises:
             StoreUnavailable: memory cannot be read.
-            TooLarge: the message does not fit.
         """
         scope, memory = party.scope, self._memory
         budget = self.budget(party.who.tier)
@@ -73,21 +90,32 @@ class Context:
             memory.search(scope, question, before_seq=before_seq, now=now),
             memory.pins(scope),
         )
+        recent = undeclined(recent)
         said = [one.text for one in recent[-LORE_MESSAGES:]] + ([message] if message else [])
-        lore = lore_for(party.card, said, int(budget.prompt * LORE_SHARE))
+        entries = lore_for(party.card, said, int(budget.prompt * LORE_SHARE))
+        lore = [expand(entry.content, party.card.char, party.who.user_name) for entry in entries]
+        return Known(message, recent, summary, found, pins, lore, now)
+
+    def prompt(self, party: Party, known: Known) -> Prompt:
+        """The prompt for a turn.
+
+        Raises:
+            TooLarge: the message does not fit.
+        """
+        found = known.found
         return build_prompt(
             PromptInput(
                 sheet=party.sheet,
                 fence=party.fence,
                 policy=self._settings.operator_policy,
-                pins=pins,
-                summary=summary,
+                pins=known.pins,
+                summary=known.summary,
                 recall=lambda tokens, until: found.within(tokens, until).spans,
-                lore=[expand(entry.content, party.card.char, party.who.user_name) for entry in lore],
-                history=recent,
-                message=message,
-                now=now,
+                lore=known.lore,
+                history=known.recent,
+                message=known.message,
+                now=known.now,
                 block=self._settings.window_messages,
             ),
-            budget,
+            self.budget(party.who.tier),
         )

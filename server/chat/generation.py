@@ -12,17 +12,19 @@ from typing import Literal
 import stamina
 import structlog
 
-from server.chat.context import Context
+from server.chat.asked import intent_of
+from server.chat.context import Context, Known
 from server.chat.events import Done, Failed
 from server.chat.live import LiveTurn
 from server.chat.party import Party
 from server.chat.prompt import Prompt
 from server.errors import Conflict, ModelRefused, StoreUnavailable, VestigeError
-from server.memory.messages import Alternative, Message, Status
+from server.memory.messages import Alternative, Message, Notice, Status
 from server.memory.recall import Question
 from server.memory.service import Memory
 from server.memory.tokens import estimate_tokens
 from server.metrics import Metrics
+from server.policy.gate import Asker, Gate
 from server.routing.types import Finished, LanguageModel, ModelRequest, Payer, Token
 
 _log = structlog.get_logger(__name__)
@@ -33,6 +35,8 @@ UNSAVED = (
 )
 CUT_OFF = "The model's content filter cut the reply off. What came before is kept."
 INTERNAL = "Something went wrong in the server; its log says more. Your message is kept."
+
+Mode = Literal["fill", "add", "replace"]
 
 _CLOSES = ".,;:!?…)]}»”’\"'*"
 
@@ -48,13 +52,14 @@ class Job:
 
     party: Party
     live: LiveTurn
-    mode: Literal["fill", "add", "replace"]
+    mode: Mode
     message: str | None
     query: str
     before_seq: int
     user_id: str | None
     before: str = ""
     question: Question | None = None
+    warming: "asyncio.Task[None] | None" = None  # the content gate reads the message already
 
 
 @dataclass(slots=True)
@@ -66,6 +71,8 @@ class _Draft:
     first: float | None = None
     finished: Finished | None = None
     error: VestigeError | None = None
+    notice: Notice | None = None
+    spoken: bool = False  # the reply is the content policy's, and no model was asked
     ended: float = field(default=0.0)
 
 
@@ -77,6 +84,7 @@ class Generator:
         memory: Memory,
         model: LanguageModel,
         context: Context,
+        gate: Gate,
         metrics: Metrics,
         *,
         clock: Callable[[], datetime],
@@ -85,6 +93,7 @@ class Generator:
         self._memory = memory
         self._model = model
         self._context = context
+        self._gate = gate
         self._metrics = metrics
         self._clock = clock
         self._save_seconds = save_seconds
@@ -110,9 +119,12 @@ class Generator:
 
     async def _speak(self, job: Job, draft: _Draft) -> None:
         party = job.party
-        draft.prompt = prompt = await self._context.prompt(
+        known = await self._context.read(
             party, message=job.message, query=job.query, question=job.question, before_seq=job.before_seq
         )
+        if await self._refused(job, draft, known):
+            return
+        draft.prompt = prompt = self._context.prompt(party, known)
         request = ModelRequest(
             messages=prompt.messages(),
             tier=party.who.tier,
@@ -133,6 +145,23 @@ class Generator:
                     case Finished():
                         draft.finished = event
 
+    async def _refused(self, job: Job, draft: _Draft, known: Known) -> bool:
+        """Whether the content policy has its own words in place of a reply. Nothing has been spent until here."""
+        if job.warming is not None:
+            await job.warming
+        party = job.party
+        asker = Asker(party.who.tier, party.mode, party.card.char, party.who.user_name)
+        decision = await self._gate.judge(intent_of(party, known, job.query), asker)
+        if decision.kind is None:
+            return False
+        beside = decision.text if decision.generate else None
+        draft.notice = Notice(decision.kind, decision.level if decision.plan else None, decision.plan, beside)
+        if decision.generate:
+            return False
+        draft.spoken = True
+        job.live.push(decision.text)
+        return True
+
     def _outcome(self, work: "asyncio.Task[None]", live: LiveTurn) -> VestigeError | None:
         """What kept the reply from being whole."""
         if work.cancelled():
@@ -150,6 +179,8 @@ class Generator:
         if draft.error is None and draft.finished is not None and draft.finished.reason == "content_filter":
             draft.error = ModelRefused(CUT_OFF)
         alternative = self._alternative(job, draft)
+        # a continuation that is declined leaves the reply as it was, and stands beside it
+        mode = "add" if draft.spoken and job.mode == "replace" else job.mode
         failed = alternative.status is Status.FAILED
         try:
             if failed and job.mode != "fill":
@@ -158,7 +189,7 @@ class Generator:
                 )  # nothing came: it stays as it was
             else:
                 # A mark that nothing came is not worth waiting for: without it the place is pending, and can be filled.
-                reply = await self._store(job, alternative, 0.0 if failed else self._save_seconds)
+                reply = await self._store(job, mode, alternative, 0.0 if failed else self._save_seconds)
         except StoreUnavailable as error:
             _log.warning("reply_unsaved", characters=len(alternative.text), reason=error.message)
             return Failed(draft.error or StoreUnavailable(UNSAVED, **error.details), job.user_id, None)
@@ -169,22 +200,21 @@ class Generator:
         if draft.error is not None:
             return Failed(draft.error, job.user_id, reply)
         prompt = draft.prompt
-        assert prompt is not None  # noqa: S101 - there is no reply without one
         return Done(
             reply=reply,
             user_id=job.user_id,
-            prompt_tokens=alternative.prompt_tokens or prompt.tokens,
+            prompt_tokens=alternative.prompt_tokens or (prompt.tokens if prompt else 0),
             completion_tokens=alternative.completion_tokens or 0,
-            recalled=prompt.spans,
-            summary_used=prompt.summary_used,
+            recalled=prompt.spans if prompt else (),
+            summary_used=prompt.summary_used if prompt else False,
         )
 
-    async def _store(self, job: Job, alternative: Alternative, seconds: float) -> Message | None:
+    async def _store(self, job: Job, mode: Mode, alternative: Alternative, seconds: float) -> Message | None:
         """The reply as stored; tries for `seconds`, so that a store that restarts meanwhile loses nothing."""
         live = job.live
 
         async def finish() -> Message | None:
-            return await self._memory.finish_reply(live.scope, live.epoch, live.seq, alternative, mode=job.mode)
+            return await self._memory.finish_reply(live.scope, live.epoch, live.seq, alternative, mode=mode)
 
         if not seconds:
             return await finish()
@@ -197,6 +227,8 @@ class Generator:
 
     def _alternative(self, job: Job, draft: _Draft) -> Alternative:
         text = job.live.text
+        if draft.spoken:
+            return Alternative(text, self._clock(), notice=draft.notice)
         status = Status.COMPLETE if draft.error is None else Status.INTERRUPTED if text.strip() else Status.FAILED
         finished, prompt = draft.finished, draft.prompt
         usage = finished.usage if finished else None
@@ -210,10 +242,14 @@ class Generator:
             first_token_ms=_ms(draft.asked, draft.first),
             total_ms=_ms(draft.asked, draft.ended),
             error=draft.error.code if draft.error else None,
+            notice=draft.notice,
         )
 
     def _count(self, job: Job, event: Done | Failed) -> None:
-        outcome = "complete" if isinstance(event, Done) else "interrupted" if job.live.text.strip() else "failed"
+        if isinstance(event, Done) and event.reply.declined:
+            outcome = "declined"
+        else:
+            outcome = "complete" if isinstance(event, Done) else "interrupted" if job.live.text.strip() else "failed"
         self._metrics.turn(outcome)
         error = event.error.code if isinstance(event, Failed) else None
         _log.info("turn", outcome=outcome, kind=job.mode, tier=job.party.who.tier, error=error)

@@ -1,5 +1,6 @@
 """`ChatService`: taking turns with a character, and changing what was said."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from server.memory.recall import Question
 from server.memory.service import Memory
 from server.memory.views import DeletedCounts, Idempotency, Page
 from server.metrics import Metrics
+from server.policy.gate import Gate
 from server.routing.policy.routes import check_mode
 from server.routing.types import LanguageModel
 from server.settings import Settings
@@ -59,6 +61,7 @@ class ChatService:
         characters: CharacterStore,
         settings: Settings,
         metrics: Metrics,
+        gate: Gate,
         *,
         clock: Callable[[], datetime],
         save_seconds: float = SAVE_SECONDS,
@@ -68,9 +71,10 @@ class ChatService:
         self._characters = characters
         self._clock = clock
         self._metrics = metrics
+        self._gate = gate
         self._context = Context(memory, model, settings, clock)
         self._flight = InFlight(
-            Generator(memory, model, self._context, metrics, clock=clock, save_seconds=save_seconds)
+            Generator(memory, model, self._context, gate, metrics, clock=clock, save_seconds=save_seconds)
         )
         self._beginning = Lines()  # so that messages are stored in the order in which they came
 
@@ -94,6 +98,7 @@ class ChatService:
         self._context.check(party, text)
         claim = None if key is None else Idempotency(_hash(key), _hash([who.scope.character, text, mode]))
         question = self._memory.ask(text, speakers=party.speakers)
+        warming = asyncio.create_task(self._gate.warm(text), name="policy-warm")
         try:
             async with self._beginning.turn(who.scope):
                 self._flight.refuse_when_closing()
@@ -105,8 +110,9 @@ class ChatService:
                     speakers=party.speakers,
                     tier=who.tier,
                 )
-                return self._answer(party, turn, question)
+                return self._answer(party, turn, question, warming)
         except BaseException:
+            warming.cancel()
             if question is not None:
                 question.drop()
             raise
@@ -176,7 +182,7 @@ class ChatService:
             NotFound, TooLarge, StoreUnavailable: as `turn`.
         """
         party = await self._party(who, mode)
-        return await self._context.prompt(party, message=message, query=message)
+        return self._context.prompt(party, await self._context.read(party, message=message, query=message))
 
     # what was said
 
@@ -329,7 +335,13 @@ class ChatService:
             await live.ended()
         return await self._memory.message(scope, found.id)
 
-    def _answer(self, party: Party, turn: Turn, question: Question | None = None) -> Follower:
+    def _answer(
+        self,
+        party: Party,
+        turn: Turn,
+        question: Question | None = None,
+        warming: "asyncio.Task[None] | None" = None,
+    ) -> Follower:
         """Follows the reply to an accepted message: the one being made, the stored one, or a new one."""
         reply, user = turn.reply, turn.user
         assert user is not None  # noqa: S101 - a turn that was begun by a message has it
@@ -349,6 +361,7 @@ class ChatService:
             before_seq=user.seq,
             user_id=user.id,
             question=question,
+            warming=warming,
         )
         return self._flight.start(job, accepted)
 

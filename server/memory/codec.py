@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from server.errors import InvalidId, InvalidRequest
 from server.ids import check_slug, message_id
-from server.memory.messages import Alternative, Message, Role, Status
+from server.memory.messages import Alternative, Message, Notice, Role, Status
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "first_token_ms", "total_ms")
 
@@ -66,6 +67,8 @@ def alternative_to_data(alternative: Alternative) -> dict[str, Any]:
             data[name] = count
     if alternative.error is not None:
         data["error"] = alternative.error
+    if (notice := alternative.notice) is not None:
+        data["notice"] = {name: value for name, value in asdict(notice).items() if value is not None}
     return data
 
 
@@ -80,6 +83,7 @@ def alternative_from_data(data: dict[str, Any]) -> Alternative:
         first_token_ms=data.get("first_token_ms"),
         total_ms=data.get("total_ms"),
         error=data.get("error"),
+        notice=Notice(**data["notice"]) if "notice" in data else None,
     )
 
 

@@ -1,8 +1,10 @@
 """What a conversation is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 
 class Role(StrEnum):
@@ -17,6 +19,21 @@ class Status(StrEnum):
     COMPLETE = "complete"
     INTERRUPTED = "interrupted"  # the client left, it was cancelled, or the model broke off: what came is kept
     FAILED = "failed"  # nothing came; `error` says why, and it can be generated again
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the content policy says of a reply.
+
+    `declined`: the reply stands in for one of the content level `level`, which the plan `plan` would have had; both
+    None where no plan would. `safety`: the person may be in danger, and `text` is for them; None where the reply says
+    it.
+    """
+
+    kind: Literal["declined", "safety"]
+    level: str | None = None
+    plan: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,7 @@ class Alternative:
     first_token_ms: int | None = None
     total_ms: int | None = None
     error: str | None = None  # an error code
+    notice: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,11 @@ class Message:
     def status(self) -> Status:
         return self.said.status
 
+    @property
+    def declined(self) -> bool:
+        """Whether it is a reply that the content policy put in place of one."""
+        return self.said.notice is not None and self.said.notice.kind == "declined"
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -75,3 +98,15 @@ class Turn:
     user: Message | None  # None where the reply answers no message (a greeting, a regeneration)
     reply: Message
     replayed: bool = False
+
+
+def undeclined(messages: Sequence[Message]) -> list[Message]:
+    """The messages without the requests that were declined, and without what declined them: as if never asked."""
+    kept: list[Message] = []
+    for message in messages:
+        if message.declined:
+            if kept and kept[-1].role is Role.USER:
+                kept.pop()
+        else:
+            kept.append(message)
+    return kept

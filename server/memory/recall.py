@@ -14,7 +14,7 @@ import structlog
 from server.ids import Scope, message_id
 from server.memory.embedding import Vectors
 from server.memory.log import ConversationLog, Head, WindowRef
-from server.memory.messages import Message, Role, Status
+from server.memory.messages import Message, Role, Status, undeclined
 from server.memory.ranking import (
     ConversationIndex,
     IndexedTurn,
@@ -299,8 +299,10 @@ def _behind(tail: list[Message], before_seq: int) -> list[Message]:
 
 
 def _indexed_turns(messages: Iterable[Message], vectors: Matrix, speakers: Speakers) -> Iterable[IndexedTurn]:
+    messages = list(messages)
+    asked = {message.seq for message in undeclined(messages)}
     for message, vector in zip(messages, vectors, strict=True):
-        if message.text.strip():
+        if message.text.strip() and message.seq in asked:
             yield IndexedTurn(message.seq, speakers.name(message.role), message.text, message.created, vector)
 
 

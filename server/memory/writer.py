@@ -16,7 +16,7 @@ from datetime import datetime
 from server.errors import BudgetExceeded, GenerationDisabled, ModelError, ModelRefused
 from server.ids import Scope
 from server.memory.codec import mended
-from server.memory.messages import Message
+from server.memory.messages import Message, undeclined
 from server.memory.tokens import estimate_tokens
 from server.memory.views import Speakers
 from server.routing.types import LanguageModel, ModelRequest, Payer, PromptMessage
@@ -154,7 +154,7 @@ def transcript(messages: Sequence[Message], names: Speakers) -> str:
     """Dated lines of what was said."""
     return "\n".join(
         f"[{message.created:%a %Y-%m-%d %H:%M}] {names.name(message.role)}: {cut(message.text, MESSAGE_CHARACTERS)}"
-        for message in messages
+        for message in undeclined(messages)
         if message.text.strip()
     )
 
