@@ -9,6 +9,7 @@ from server.cli import people
 from server.cli.logs import configure_logging
 from server.cli.options import ConfigFile, Data, Place, load_for
 from server.cli.outfit import outfit
+from server.cli.policy import policy
 from server.cli.reference import settings_reference
 from server.cli.routing import routing
 from server.cli.tables import show
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(people.keys, name="keys")
 app.add_typer(people.users, name="users")
 app.add_typer(routing, name="routing")
+app.add_typer(policy, name="policy")
 app.command()(outfit)
 
 

@@ -48,7 +48,7 @@ def evaluation(
     data: Data = None,
     config: ConfigFile = None,
 ) -> None:
-    """Read each message of a file as the gate would: confusion matrix, false-allow and false-decline rate by ceiling."""
+    """Read each message of a file as the gate would: confusion matrix, false-allow and false-decline rates."""
     settings = load_for(context, config, data).settings
     loaded = _load(policy, settings)
     found = asyncio.run(_evaluate(file, loaded, settings))

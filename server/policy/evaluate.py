@@ -1,4 +1,4 @@
-"""How well a policy tells messages apart: a file of messages with their levels, held against what the classifier says."""
+"""How well a policy tells messages apart: messages with their levels, held against what the classifier says."""
 
 import json
 from collections import Counter
