@@ -1,6 +1,7 @@
 """The gate that every turn passes before anything is spent on it: may this be answered, and if not, what is said."""
 
 import asyncio
+import re
 import time
 import zlib
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ _log = structlog.get_logger(__name__)
 
 READ_SECONDS = 10.0
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0)
+_NAMES = re.compile(r"\{char\}|\{user\}")
 _SILENT = "The message could not be checked against the content policy, so it was not answered. Try again in a moment."
 
 Kind = Literal["declined", "safety"]
@@ -140,7 +142,8 @@ class Gate:
             return None
         wording = self._policy.decline.never if level == NEVER else self._policy.decline.above
         turn = zlib.crc32("\0".join([*intent.before, *intent.said]).encode("utf-8", "replace"))
-        text = wording[turn % len(wording)].replace("{char}", asker.char).replace("{user}", asker.user)
+        names = {"{char}": asker.char, "{user}": asker.user}
+        text = _NAMES.sub(lambda found: names[found[0]], wording[turn % len(wording)])
         return Decision("declined", False, text, level, self._policy.unlocked_by(level))
 
     def _above(self, level: str, asker: Asker) -> bool:

@@ -7,8 +7,7 @@ PIECE = 240
 """Characters of a piece: a sentence or two. In a longer one a single sentence weighs too little to be seen."""
 
 _SENTENCE = re.compile(r"(?<=[.!?…。！？\n])\s+|\n+")
-_SPACED = re.compile(r"(?<!\w)\w(?:[\s.\-_*·]{1,3}\w){2,}(?!\w)")
-_BETWEEN = re.compile(r"[\s.\-_*·]+")
+_SPACED = re.compile(r"(?<![^\W_])[^\W_]([.\-_*·/|]|\s{1,3})[^\W_](?:\1[^\W_])+(?![^\W_])")
 _INSIDE = re.compile(r"(?<=[^\W\d_])[0134578@$!](?=[^\W\d_])|(?<![\w$])[$@](?=[^\W\d_])")
 _AS_LETTER = str.maketrans("0134578@$!", "oieastbasi")
 # Cyrillic and Greek letters that look like Latin ones (Unicode's confusables.txt, the ones fonts do not tell apart).
@@ -33,7 +32,7 @@ def plain(text: str) -> str:
         if _LATIN.search(text) and _LOOKALIKE.search(text):
             text = _WORD.sub(_latin, text)
     text = _INSIDE.sub(lambda found: found[0].translate(_AS_LETTER), text)
-    text = _SPACED.sub(lambda found: _BETWEEN.sub("", found[0]), text)
+    text = _SPACED.sub(lambda found: found[0].replace(found[1], ""), text)
     return " ".join(text.split())
 
 
