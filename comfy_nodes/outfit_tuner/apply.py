@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .embeds import combine_embeds, weigh_embeds
+from .features import FeaturesError
 from .fit import adapter_misfit, require_adapter
 from .key_values import KeyValueCache, KeyValues, compute_key_values
 from .layers import CrossAttention, cross_attention_layers, transformer_blocks
@@ -24,14 +25,10 @@ if TYPE_CHECKING:
     from .sockets import OutfitModels, ReferenceFeatures
     from .tuning import Tuning, TuningValues
 
-__all__ = ["FeaturesError", "apply_outfit", "forget_key_values"]
+__all__ = ["apply_outfit", "forget_key_values"]
 
 _KEY = "vestige_outfit"  # of our wrappers and models among those of other packs
 _CACHE_BYTES = 256 * 2**20  # an SDXL plus reference takes 11 MB in half precision
-
-
-class FeaturesError(ValueError):
-    """Features that an adapter cannot read; the message says why and what would do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ __all__ = ["Encoder", "FeaturesError", "Seen", "SeenStore", "encode", "joined"]
 
 
 class FeaturesError(ValueError):
-    """References that cannot be encoded together; the message says what to do."""
+    """References that cannot be encoded together, or that an adapter cannot read; the message says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
