@@ -6,6 +6,7 @@ n-th output then comes from what its n-th linked input came from, as with a bypa
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -63,9 +64,9 @@ class Template:
             raise TemplateError(f"{self.name} has no value for {_listed(slots - values.keys())}.")
         if values.keys() - self.slots:
             raise TemplateError(f"{self.name} has no slot for {_listed(values.keys() - self.slots)}.")
-        odd = {name for name, value in values.items() if not isinstance(value, (str, int, float, bool))}
+        odd = {name for name, value in values.items() if not _is_value(value)}
         if odd:
-            raise TemplateError(f"{self.name} takes text, numbers, true and false: not so {_listed(odd)}.")
+            raise TemplateError(f"{self.name} takes text, finite numbers, true and false: not so {_listed(odd)}.")
 
         def filled(value: Any) -> Any:
             slot = _slot(value)
@@ -109,6 +110,10 @@ def read_template(name: str, folder: Path = FOLDER) -> Template:
 
 def _is_node(node: object) -> bool:
     return isinstance(node, dict) and isinstance(node.get("class_type"), str) and isinstance(node.get("inputs"), dict)
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _slot(value: object) -> str | None:

@@ -108,6 +108,7 @@ def test_leaving_out(folder: Path, without: list[str], model: list[Any], clip: l
         ({"file": "x", "strength": 1, "weight": 1}, [], "no slot for weight"),
         ({"file": ["a", 0], "strength": 1}, [], "not so file"),
         ({"file": None, "strength": 1}, [], "not so file"),
+        ({"file": "x", "strength": float("nan")}, [], "not so strength"),
         ({"file": "x", "strength": 1}, ["a", "z"], "cannot do without a, z"),
     ],
 )
