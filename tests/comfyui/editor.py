@@ -49,10 +49,10 @@ class Editor:
             node_type,
         )
 
-    async def help(self) -> str:
-        """The help that opens for the selected node, as text."""
+    async def help(self, title: str) -> str:
+        """The help that opens for the selected node, as text, once it has this title in it."""
         await self.page.get_by_test_id("info-button").click()
-        shown = self.page.locator(".node-help-content")
+        shown = self.page.locator(".node-help-content").filter(has_text=title)
         await shown.first.wait_for()
         return await shown.first.inner_text()
 
