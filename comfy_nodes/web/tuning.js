@@ -3,12 +3,13 @@
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
 import { hasToken, request } from './pack/client.js'
-import { panel } from './pack/sheet.js'
+import { grow, panel } from './pack/sheet.js'
 import { describe } from './pack/tuning.js'
 
 const SHOWS_VALUES = new Set(['Vestige_TuningPreset', 'Vestige_TuningValues'])
 const CHECKS_PINS = new Set(['Vestige_ApplyOutfit', 'Vestige_OutfitChain', 'Vestige_OutfitSweep'])
 const MISFIT = 'vestige.misfits'
+const SHEET_SHOWN_MS = 500
 const BADGE = { text: '⚠ other files', fgColor: '#ffffff', bgColor: '#b35900' }
 
 app.registerExtension({
@@ -24,17 +25,16 @@ app.registerExtension({
   nodeCreated(node) {
     if (SHOWS_VALUES.has(node.comfyClass)) showValues(node)
     if (CHECKS_PINS.has(node.comfyClass)) node.vestigeWarnings = panel(node, 'misfits')
+    if (node.comfyClass === 'Vestige_OutfitSweep') whenExecuted(node, () => setTimeout(grow, SHEET_SHOWN_MS, node))
   }
 })
 
 function showValues(node) {
   const show = panel(node, 'shown')
-  const executed = node.onExecuted
-  node.onExecuted = function (output) {
-    executed?.apply(this, arguments)
+  whenExecuted(node, (output) => {
     const [tuning] = output?.vestige_tuning ?? []
     if (tuning) show(describe(tuning))
-  }
+  })
   const choice = node.widgets?.find(({ name }) => name === 'preset')
   if (!choice) return
   const chosen = choice.callback
@@ -43,6 +43,14 @@ function showValues(node) {
     look(choice, show)
   }
   setTimeout(() => look(choice, show)) // once a loaded workflow has set the widget
+}
+
+function whenExecuted(node, then) {
+  const executed = node.onExecuted
+  node.onExecuted = function (output) {
+    executed?.apply(this, arguments)
+    then(output)
+  }
 }
 
 /** The preset as it is on the disk, where this tab may ask; otherwise it shows itself when it runs. */

@@ -17,6 +17,7 @@ LONGEST_SIDE = 4096
 
 _PAPER, _INK, _FAINT, _MARK = (250, 250, 248), (28, 28, 30), (110, 110, 116), (214, 93, 14)
 
+_BETWEEN = " · "
 _SMALLEST_GAP, _SMALLEST_TEXT = 5, 8
 _SIDES_OF_TEXT = 9  # a letter's height in a picture's side
 
@@ -28,7 +29,7 @@ class _Plan:
     cell: tuple[int, int]
     gap: int
     text: int
-    title: int
+    title: tuple[str, ...]
     left: int
     top: int
 
@@ -53,7 +54,7 @@ def contact_sheet(pictures: Sequence[Image.Image], grid: Grid, title: str, most_
     plan = _plan(pictures, grid, title, most_side)
     sheet = Image.new("RGB", plan.size(grid), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    _labels(draw, plan, grid, title)
+    _labels(draw, plan, grid)
     for picture, cell in zip(pictures, grid.cells, strict=True):
         corner = plan.at(cell.row, cell.column)
         small = picture.convert("RGB")
@@ -65,7 +66,7 @@ def contact_sheet(pictures: Sequence[Image.Image], grid: Grid, title: str, most_
     return sheet
 
 
-def _plan(pictures: Sequence[Image.Image], grid: Grid, title: str, most_side: int) -> _Plan:
+def _plan(pictures: Sequence[Image.Image], grid: Grid, line: str, most_side: int) -> _Plan:
     widest, highest = max(p.width for p in pictures), max(p.height for p in pictures)
     scale = min(1.0, most_side / max(widest, highest))
     for count, side in ((grid.columns, widest), (grid.rows, highest)):
@@ -77,20 +78,16 @@ def _plan(pictures: Sequence[Image.Image], grid: Grid, title: str, most_side: in
         text -= 1
     gap = max(_SMALLEST_GAP, text // 2)
     below = 0 if grid.y is None else max(_broadest(grid.y, text), _width(grid.y.name, text))
-    line = round(text * 1.5)
-    width = grid.columns * (cell[0] + gap)
-    size = text
-    while size > _SMALLEST_TEXT and _width(title, size) > width:
-        size -= 1
-    return _Plan(
-        cell=cell, gap=gap, text=text, title=size, left=gap + (below + gap if below else 0), top=gap + 3 * line
-    )
+    left = gap + (below + gap if below else 0)
+    title = _wrapped(line, text, left + grid.columns * (cell[0] + gap) - 2 * gap)
+    return _Plan(cell, gap, text, title, left, top=gap + (len(title) + 2) * _line(text))
 
 
-def _labels(draw: ImageDraw.ImageDraw, plan: _Plan, grid: Grid, title: str) -> None:
-    line = round(plan.text * 1.5)
-    draw.text((plan.left, plan.gap), title, _FAINT, _font(plan.title))
-    draw.text((plan.left, plan.gap + line), grid.x.name, _FAINT, _font(plan.text))
+def _labels(draw: ImageDraw.ImageDraw, plan: _Plan, grid: Grid) -> None:
+    line = _line(plan.text)
+    for row, part in enumerate(plan.title):
+        draw.text((plan.gap, plan.gap + row * line), part, _FAINT, _font(plan.text))
+    draw.text((plan.left, plan.gap + len(plan.title) * line), grid.x.name, _FAINT, _font(plan.text))
     for column, value in _spaced(grid.x, _broadest(grid.x, plan.text) + plan.gap, plan.cell[0] + plan.gap):
         x, _ = plan.at(0, column)
         middle = x + plan.cell[0] // 2
@@ -108,6 +105,24 @@ def _spaced(axis: Axis, label: int, room: int) -> Iterator[tuple[int, float | st
     """The values that are labelled: all, or every so many where the pictures are smaller than their labels."""
     every = -(-label // room) if label - 2 * _SMALLEST_GAP > room else 1
     return ((index, value) for index, value in enumerate(axis.values) if index % every == 0)
+
+
+def _wrapped(title: str, size: int, width: int) -> tuple[str, ...]:
+    """`title` in lines, broken between its parts."""
+    first, *parts = title.split(_BETWEEN)
+    lines = [first]
+    for part in parts:
+        joined = f"{lines[-1]}{_BETWEEN}{part}"
+        if _width(joined, size) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return tuple(lines)
+
+
+def _line(text: int) -> int:
+    """The height of a line of text."""
+    return round(text * 1.5)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

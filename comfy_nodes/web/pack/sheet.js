@@ -1,5 +1,10 @@
 /** A panel on a node that shows lines of text. It is never saved with the workflow, and text is never markup. */
 
+const MARGIN = 40
+const PADDING = 14
+const ROW = 18
+const LETTER = 6.6
+
 /**
  * @param {any} node
  * @param {string} name
@@ -13,15 +18,28 @@ export function panel(node, name) {
     hideOnZoom: false,
     getValue: () => undefined,
     setValue: () => {},
-    getMinHeight: () => (element.childElementCount ? 18 * element.childElementCount + 8 : 0)
+    getMinHeight: () => height(shown, node.size[0] - MARGIN)
   })
   widget.serialize = false
+  let shown = []
   return (lines) => {
+    shown = lines
     element.replaceChildren(...lines.map(line))
-    const [width, height] = node.computeSize()
-    node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)])
-    node.setDirtyCanvas(true, true)
+    grow(node)
   }
+}
+
+/** Makes a node high enough for all that is on it. */
+export function grow(node) {
+  const [, needed] = node.computeSize()
+  if (node.size[1] < needed) node.setSize([node.size[0], needed])
+  node.setDirtyCanvas(true, true)
+}
+
+/** Pixels that lines of text take when they are wrapped at a width. */
+function height(lines, width) {
+  const rows = lines.map(({ text }) => Math.ceil((text.length * LETTER) / Math.max(width, 100)))
+  return lines.length ? ROW * rows.reduce((sum, count) => sum + count, 0) + PADDING : 0
 }
 
 function line({ text, kind }) {
