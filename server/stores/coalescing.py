@@ -65,7 +65,9 @@ def _hand_out(batch: "list[tuple[asyncio.Future[Any], tuple[Any, ...], dict[str,
     for (future, _, _), answer in zip(batch, answers, strict=True):
         if future.done():
             continue
-        if isinstance(answer, BaseException):
+        if isinstance(answer, asyncio.CancelledError):
+            future.cancel()
+        elif isinstance(answer, BaseException):
             future.set_exception(answer)
         else:
             future.set_result(answer)

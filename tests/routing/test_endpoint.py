@@ -211,7 +211,7 @@ async def test_a_rate_limit_says_for_how_long(fake: FakeOpenAI, endpoint: ChatEn
 
 async def test_silence_before_the_first_token_times_out(fake: FakeOpenAI, make_endpoint: Make, ask: Ask) -> None:
     fake.next(silent())
-    shown, end = await run(make_endpoint(silence_seconds=0.2), ask())
+    shown, end = await run(make_endpoint(silence_seconds=0.6), ask())
     assert (shown, type(end)) == ([], ModelTimeout)
     await fake.requests[0].gone.wait()
 
