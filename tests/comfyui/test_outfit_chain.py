@@ -1,9 +1,12 @@
 """Outfit Chain: the picture of its parts wired by hand, and every step cached by itself."""
 
+import shutil
+
 import pytest
 
 from tests.comfyui.client import Comfy, GraphRefused, Run
 from tests.comfyui.graphs import Node
+from tests.comfyui.host import ComfyUI
 from tests.comfyui.outfits import VALUES, wardrobe
 
 
@@ -93,3 +96,15 @@ async def test_a_mask_and_several_references_go_through(comfy: Comfy) -> None:
     chain = outfit.chain(outfit.values(combine="average"), mask=mask[1])
     shown = outfit.graph.picture(chain[0], chain[1], outfit.checkpoint[2])
     assert await comfy.pictures(await comfy.run(outfit.graph), shown)
+
+
+async def test_a_new_live_version_is_worn_without_a_restart(comfy: Comfy, comfyui: ComfyUI) -> None:
+    loras = comfyui.base / "models" / "loras"
+    shutil.copy(loras / "otis_v1.safetensors", loras / "ines_v1.safetensors")
+    outfit = wardrobe()
+    chain = outfit.chain(outfit.values(), "ines")
+    outfit.graph.picture(chain[0], chain[1], outfit.checkpoint[2])
+    assert steps(await comfy.run(outfit.graph), chain) == ["lora", "outfit"]
+    assert steps(await comfy.run(outfit.graph), chain) == []
+    shutil.copy(loras / "otis_v1.safetensors", loras / "ines_v2.safetensors")
+    assert steps(await comfy.run(outfit.graph), chain) == ["lora", "outfit"]
