@@ -49,11 +49,11 @@ class Books:
         self, server: str = "one", *, asks: Collection[str] = (ATTEMPT.provider,), tells: bool = False
     ) -> Ledger:
         metrics = LedgerMetrics(CollectorRegistry())
-        return Ledger(self.pair.state, Ceilings.of(self.settings), metrics, server=server, asks=asks, tells=tells)
+        return Ledger(self.pair.busy, Ceilings.of(self.settings), metrics, server=server, asks=asks, tells=tells)
 
     @property
     def reader(self) -> UsageReader:
-        return UsageReader(self.pair.state, Ceilings.of(self.settings))
+        return UsageReader(self.pair.busy, Ceilings.of(self.settings))
 
     async def gauge(self, tenant: str | None = None) -> Gauge:
         """Where the server's ceiling stands, or a tenant's."""
