@@ -6,7 +6,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from server.errors import ModelError, ModelMisconfigured, ModelRefused, ModelTimeout, ModelUnknown
+from server.errors import (
+    BudgetExceeded,
+    GenerationDisabled,
+    ModelError,
+    ModelMisconfigured,
+    ModelRefused,
+    ModelTimeout,
+    ModelUnknown,
+)
 from server.routing.breaker import Breaker
 from server.routing.calls import Call
 from server.routing.clock import Clock
@@ -121,7 +129,11 @@ class Attempts:
         amount = 0 if price.free else price.most(request.messages, limit)
         model = ask.rung.model or self._endpoints[ask.rung.provider].info.name
         attempt = Attempt(ask.turn, ask.number, model, ask.rung.provider, ask.mode, request.purpose)
-        return await self._spending.reserve(request.payer, attempt, amount)
+        try:
+            return await self._spending.reserve(request.payer, attempt, amount)
+        except (BudgetExceeded, GenerationDisabled):
+            await self._breaker.released(ask.rung.provider, ask.rung.model or "")  # it was not asked after all
+            raise
 
     async def _finish(
         self,

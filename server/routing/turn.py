@@ -53,14 +53,14 @@ class Turn:
                 self._skip(index, "too_dear")
                 continue
             others = sum(rest == 0 for rest in rests[index + 1 :])
+            total, first = self._left(rung, others)
+            if total < LEAST_SECONDS or (first is not None and first < LEAST_SECONDS):
+                return
             rest = rests[index] or await self._skips.breaker.admit(*_key(rung))
             if rest:
                 self._waits.append(rest)
                 self._skip(index, "resting")
                 continue
-            total, first = self._left(rung, others)
-            if total < LEAST_SECONDS or (first is not None and first < LEAST_SECONDS):
-                return
             yield Ask(
                 self._id,
                 index + 1,

@@ -14,6 +14,7 @@ from server.routing.breaker import shared as breaker_module
 from server.routing.journal import Journal
 from server.routing.types import Token, Usage
 from tests.fakes.openai_server import Hold, NoAnswer, Pause, Say, Send, Stream, breaks, fails, says, silent
+from tests.harness import until
 from tests.routing.chains import BACKUP, LAST, ONE_CHAIN, PAYER, PRIMARY, Book, House, make_request, streamed
 
 Open = Callable[..., AbstractAsyncContextManager[House]]
@@ -226,6 +227,24 @@ async def test_when_all_rest_the_end_comes_at_once_and_says_for_how_long(house: 
     assert len(house.fake.asked) == 2
 
 
+@pytest.mark.usefixtures("forgetful")
+async def test_a_probe_that_cannot_be_paid_for_leaves_the_place_to_another(open_chain: Open) -> None:
+    text = ONE_CHAIN + "[breaker]\nfailures = 1\nrest_seconds = 0.05\n"
+    async with open_chain(policy=text, book=Book(room=10**9)) as house:
+        house.fake.script(PRIMARY, fails(503))
+        await house.ask()
+
+        async def rested() -> bool:
+            return (await house.breaker.health([("openrouter", PRIMARY)]))[0].state == "half_open"
+
+        await until(rested)
+        house.book.room = 0
+        with pytest.raises(BudgetExceeded):
+            await house.ask()
+        house.book.room = None
+        assert (await house.ask()).finished.model == PRIMARY
+
+
 # money
 
 
@@ -420,7 +439,7 @@ async def test_what_it_says_of_itself(house: House) -> None:
     await house.fake.stop()
 
 
-async def test_it_is_ready_while_anybody_is(house: House) -> None:
+async def test_it_is_not_ready_when_nobody_is(house: House) -> None:
     await house.fake.stop()
     with pytest.raises(ModelError):
         await house.chain.check()
