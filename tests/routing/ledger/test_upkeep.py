@@ -1,11 +1,12 @@
 """Attempts whose end nobody told: cut, aborted, or of a server that died. The provider's record settles them."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
 
-from server.errors import ModelUnavailable, StoreUnavailable
+from server.errors import BudgetExceeded, ModelUnavailable, StoreUnavailable
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.upkeep import GIVE_UP_SECONDS, OLDEST_SECONDS, Upkeep, every, running
 from server.routing.spending import Outcome
@@ -150,6 +151,19 @@ async def test_a_hold_that_spans_midnight_belongs_to_the_day_it_was_reserved(boo
     assert (await reader.of_user("home", "anna", yesterday, yesterday)).total.cost == 8_000
     assert (await reader.of_user("home", "anna", today, today)).total.cost == 0
     assert await state.hmget(f"vestige:{{money}}:day:{number - 1}", "all", "all:held") == ["8000", "0"]
+
+
+@pytest.mark.parametrize("off", [-86_400, 86_400, 10**9])
+async def test_a_server_whose_clock_is_wrong_charges_the_same_day(
+    books: Open, monkeypatch: pytest.MonkeyPatch, off: int
+) -> None:
+    kept = books(daily_budget=0.01)
+    await kept.ledger().reserve(ANNA, ATTEMPT, 9_000)
+    right = time.time()
+    monkeypatch.setattr(time, "time", lambda: right + off)
+    with pytest.raises(BudgetExceeded):
+        await kept.ledger("skewed").reserve(ANNA, ATTEMPT, 9_000)
+    assert (await kept.gauge()).held == 9_000
 
 
 async def test_a_stopped_server_leaves_its_holds_to_the_next_at_once(books: Open) -> None:
