@@ -56,6 +56,12 @@ def test_a_template_saves_one_picture_and_every_node_leads_to_it(name: str) -> N
     assert all(node["_meta"]["title"] for node in nodes.values())
 
 
+def test_a_host_without_our_pack_can_run_the_one_made_for_it() -> None:
+    nodes = read_template("outfit_preview_ipadapter_plus").nodes.values()
+    assert not [node for node in nodes if node["class_type"].startswith("Vestige_")]
+    assert any(node["class_type"] == "IPAdapterAdvanced" and "clip_vision" in node["inputs"] for node in nodes)
+
+
 def test_every_slot_is_explained() -> None:
     _, table = (FOLDER / "README.md").read_text(encoding="utf-8").split("| slot |")
     explained = set(re.findall(r"^\| `([a-z0-9_]+)` \|", table, re.MULTILINE))
