@@ -16,7 +16,7 @@ import torch
 
 from .attention import NEGATIVE, NOTHING, POSITIVE, attend, rows_for, scale_key_values
 from .masks import AttentionMask, Crop, MaskError
-from .sides import chunk_crops, chunk_sides
+from .sides import chunk_crops, chunk_sides, chunk_tiles
 
 if TYPE_CHECKING:
     from .key_values import KeyValues
@@ -31,6 +31,7 @@ Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Options], torch.
 
 _OPTIONS = 5  # position of transformer_options among the arguments of UNetModel.forward
 _ALWAYS = 999_999_999.0  # ComfyUI's percent_to_sigma(0) is greater
+_BATCH_CHANGED = "Another node changed the batch of the model call: remove it, or Apply Outfit."
 _OPPOSED = {NEGATIVE: POSITIVE, POSITIVE: NOTHING}
 
 
@@ -108,12 +109,17 @@ class OutfitPatch:
             raise PatchError("A sampler node does not say which conditionings it runs: use a KSampler or a guider.")
         positions = options["cond_or_uncond"]
         if latent.shape[0] % len(positions):
-            raise PatchError("Another node changed the batch of the model call: remove it, or Apply Outfit.")
+            raise PatchError(_BATCH_CHANGED)
         windows = (options.get("context_window"), (options.get("ad_params") or {}).get("sub_idxs"))
         if self.mask is not None and self.mask.mask.shape[0] > 1 and any(part is not None for part in windows):
             raise MaskError("Context windows work with one mask for all frames only: give Apply Outfit a single mask.")
         if self.behaviour == "reference":
-            sides, crops = chunk_sides(options), chunk_crops(options)
+            tiles, tiled = chunk_tiles(options, latent.shape)
+            if not tiles:
+                raise PatchError(_BATCH_CHANGED)
+            if tiled and self.mask is not None:
+                raise MaskError("Tiled sampling does not say which part a tile shows: remove the mask, or the tiling.")
+            sides, crops = chunk_sides(options) * tiles, chunk_crops(options) * tiles
         else:
             sides, crops = tuple(NEGATIVE if position == 1 else POSITIVE for position in positions), ()
         return _Call(sides, tuple(_OPPOSED[side] for side in sides), crops, latent.shape[0])

@@ -16,7 +16,7 @@ from typing import Any
 from .attention import NEGATIVE, POSITIVE
 from .masks import Crop
 
-__all__ = ["Conditionings", "chunk_crops", "chunk_sides", "note_conditionings", "note_guider"]
+__all__ = ["Conditionings", "chunk_crops", "chunk_sides", "chunk_tiles", "note_conditionings", "note_guider"]
 
 _POSITIVE_UUIDS = "vestige_positive_uuids"  # in transformer_options, for one sampling
 _CONDITIONINGS = "vestige_conditionings"  # in transformer_options, for one batch of conditionings
@@ -24,10 +24,15 @@ _CONDITIONINGS = "vestige_conditionings"  # in transformer_options, for one batc
 
 @dataclass(frozen=True)
 class Conditionings:
-    """One call's conditionings: the side of each position, and the crop of each uuid that has an area."""
+    """One call's conditionings: the side of each position, and the crop of each uuid that has an area.
+
+    `pictures` and `full`: how many pictures each chunk has, and their latents' height and width.
+    """
 
     sides: tuple[int, ...]
     crops: Mapping[Any, Crop]
+    pictures: int
+    full: tuple[int, int]
 
 
 def note_guider(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -67,7 +72,7 @@ def note_conditionings(
         for conditioning in cond or ()
         if "area" in conditioning
     }
-    noted = {**options, _CONDITIONINGS: Conditionings(sides, MappingProxyType(crops))}
+    noted = {**options, _CONDITIONINGS: Conditionings(sides, MappingProxyType(crops), int(x_in.shape[0]), full)}
     return executor(model, conds, x_in, timestep, {**model_options, "transformer_options": noted})
 
 
@@ -90,3 +95,18 @@ def chunk_crops(options: Mapping[str, Any]) -> tuple[Crop | None, ...]:
     if noted is None or not noted.crops:
         return (None,) * len(options["cond_or_uncond"])
     return tuple(noted.crops.get(uuid) for uuid in options["uuids"])
+
+
+def chunk_tiles(options: Mapping[str, Any], latent: Sequence[int]) -> tuple[int, bool]:
+    """How often the whole batch is repeated in a model call on a latent of this shape, and whether it is tiles.
+
+    Tiling packs cut every chunk's pictures into tiles and run several tiles as one batch, tile by tile, without a word
+    in the options: (4, True) is four of them. (1, False) is the usual call; 0 is a batch that is no multiple.
+    """
+    noted: Conditionings | None = options.get(_CONDITIONINGS)
+    if noted is None:
+        return 1, False
+    usual = noted.pictures * len(options["cond_or_uncond"])
+    times, rest = divmod(latent[0], usual)
+    smaller = tuple(latent[-2:]) != noted.full and not any(chunk_crops(options))
+    return 0 if rest else times, times > 1 or smaller

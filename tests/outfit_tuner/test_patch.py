@@ -16,6 +16,7 @@ from comfy_nodes.outfit_tuner.layers import CrossAttention
 from comfy_nodes.outfit_tuner.masks import AttentionMask, MaskError
 from comfy_nodes.outfit_tuner.patch import OutfitPatch, PatchedLayer, PatchError, Window
 from comfy_nodes.outfit_tuner.schedules import LayerWeight
+from comfy_nodes.outfit_tuner.sides import Conditionings
 from comfy_nodes.outfit_tuner.tuning import Behaviour
 from tests.outfit_tuner import paper
 
@@ -280,3 +281,14 @@ def test_context_windows_take_one_mask_only(window: Options) -> None:
     with pytest.raises(MaskError, match="one mask for all frames"):
         call(outfit(mask=torch.ones(2, *GRID)), pictures=2, **window)
     assert call(outfit(mask=torch.ones(1, *GRID)), pictures=2, **window)
+
+
+def test_tiles_of_a_batch_see_their_sides_and_take_no_mask() -> None:
+    """Three tiles of a picture in one call: negative and positive of the first, of the second, of the third."""
+    noted: Options = {"vestige_conditionings": Conditionings((POSITIVE, NEGATIVE), {}, 1, (64, 64))}
+    found = call(outfit(), pictures=3, **noted)
+    assert equal(found, wanted((0.7, -0.4), (NEGATIVE, POSITIVE) * 3))
+    with pytest.raises(MaskError, match="Tiled sampling does not say which part"):
+        call(outfit(mask=torch.ones(1, *GRID)), pictures=3, **noted)
+    with pytest.raises(PatchError, match="changed the batch of the model call"):
+        call(outfit(), pictures=3, vestige_conditionings=Conditionings((POSITIVE, NEGATIVE), {}, 2, (8, 12)))

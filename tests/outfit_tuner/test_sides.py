@@ -10,7 +10,7 @@ import torch
 
 from comfy_nodes.outfit_tuner.attention import NEGATIVE, POSITIVE
 from comfy_nodes.outfit_tuner.masks import Crop
-from comfy_nodes.outfit_tuner.sides import chunk_crops, chunk_sides, note_conditionings, note_guider
+from comfy_nodes.outfit_tuner.sides import chunk_crops, chunk_sides, chunk_tiles, note_conditionings, note_guider
 
 LATENT = torch.zeros(1, 4, 16, 32)
 
@@ -112,3 +112,25 @@ def test_an_area_is_known_by_its_conditioning() -> None:
     area = cond("a", area=[8, 16, 4, 12])
     options = options_of_a_call({"positive": [P, area], "negative": [N]}, [[P, area], [N]], [0, 0], ["a", "p"])
     assert chunk_crops(options) == (Crop(4, 12, (16, 32)), None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [
+        ((2, 4, 16, 32), (1, False)),
+        ((2, 4, 16, 16), (1, True)),
+        ((8, 4, 16, 16), (4, True)),
+        ((3, 4, 16, 16), (0, True)),
+    ],
+)
+def test_tiles_are_told_by_the_size_of_a_call(shape: tuple[int, ...], wanted: tuple[int, bool]) -> None:
+    """A picture of 16 × 32 with two chunks."""
+    options = options_of_a_call({"positive": [P], "negative": [N]}, [[P], [N]], [1, 0], ["n", "p"])
+    assert chunk_tiles(options, shape) == wanted
+    assert chunk_tiles({"cond_or_uncond": [1, 0]}, shape) == (1, False)
+
+
+def test_an_area_is_no_tile() -> None:
+    area = cond("a", area=[8, 16, 4, 12])
+    options = options_of_a_call({"positive": [area], "negative": [N]}, [[area], [N]], [0], ["a"])
+    assert chunk_tiles(options, (1, 4, 8, 16)) == (1, False)
