@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,14 +53,14 @@ def upstream() -> Iterator[str]:
 
 
 @contextmanager
-def server(data: Path, base_url: str) -> Iterator[Running]:
-    """`vestige serve` on this folder, ready."""
+def server(data: Path, base_url: str, more: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """`vestige serve` on this folder, ready. `more`: settings as the environment has them."""
     plan = {"free": {"turns_per_minute": 100_000}}
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("VESTIGE_", "LLM_", "OPENROUTER_"))
     }
     env |= {"LLM_BASE_URL": base_url, "LLM_MODEL": "free", "VESTIGE_PLANS": json.dumps(plan)}
-    env |= {"VESTIGE_WRITE_FACTS": "false", "VESTIGE_LOG_LEVEL": "error"}
+    env |= {"VESTIGE_WRITE_FACTS": "false", "VESTIGE_LOG_LEVEL": "error", **(more or {})}
     command = [sys.executable, "-m", "server.cli", "serve", "--data", str(data), "--port", "0"]
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as process:
         try:

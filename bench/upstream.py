@@ -1,16 +1,19 @@
-"""A model that costs nothing: streams a short fixed reply at once. `python -m bench.upstream` prints its port."""
+"""A model that replies at once, streamed or whole, at next to no cost. `python -m bench.upstream` prints its port."""
 
 import asyncio
 import json
 import sys
 
+import uvloop
 from aiohttp import web
 
 REPLY = "That sounds like a day worth keeping. Tell me what the light was like when you came home."
+WORDS = REPLY.split(" ")
+USAGE = {"prompt_tokens": 40, "completion_tokens": len(WORDS), "total_tokens": 40 + len(WORDS), "cost": 0.000_02}
 
 
 def _event(body: dict[str, object]) -> bytes:
-    chunk = {"id": "x", "object": "chat.completion.chunk", "model": "free", **body}
+    chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1_767_225_600, "model": "free", **body}
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
@@ -19,16 +22,26 @@ def _choice(delta: dict[str, str], finish: str | None = None) -> bytes:
 
 
 def _stream() -> bytes:
-    first, *others = REPLY.split(" ")
+    first, *others = WORDS
     pieces = [first, *(" " + word for word in others)]
-    usage = {"prompt_tokens": 1, "completion_tokens": len(pieces), "total_tokens": 1 + len(pieces)}
     events = [*(_choice({"content": piece}) for piece in pieces), _choice({}, "stop")]
-    return b"".join(events) + _event({"choices": [], "usage": usage}) + b"data: [DONE]\n\n"
+    return b"".join(events) + _event({"choices": [], "usage": USAGE}) + b"data: [DONE]\n\n"
+
+
+def _whole() -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", "content": REPLY}, "finish_reason": "stop"}
+    body = {"id": "x", "object": "chat.completion", "created": 1_767_225_600, "model": "free"}
+    return json.dumps({**body, "choices": [choice], "usage": USAGE}).encode()
+
+
+STREAM, WHOLE = _stream(), _whole()
 
 
 async def _complete(request: web.Request) -> web.StreamResponse:
-    await request.read()
-    return web.Response(body=_stream(), content_type="text/event-stream")
+    body = json.loads(await request.read())
+    if body.get("stream"):
+        return web.Response(body=STREAM, content_type="text/event-stream")
+    return web.Response(body=WHOLE, content_type="application/json")
 
 
 async def _models(_request: web.Request) -> web.StreamResponse:
@@ -48,4 +61,4 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    uvloop.run(_main())
