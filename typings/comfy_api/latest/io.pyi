@@ -85,17 +85,22 @@ class Output:
 _Input = Input
 _Output = Output
 
-class ComfyTypeIO:
-    """A kind of link: both a socket to plug into (`Input`) and one to plug from (`Output`)."""
+class ComfyType:
+    """A kind of link."""
 
     io_type: ClassVar[str]
+
+class ComfyTypeIO(ComfyType):
+    """One with a socket to plug into (`Input`) and one to plug from (`Output`)."""
 
     class Input(_Input): ...
     class Output(_Output): ...
 
 def Custom(io_type: str) -> type[ComfyTypeIO]: ...
 
-class Boolean(ComfyTypeIO):
+class Boolean(ComfyType):
+    class Output(_Output): ...
+
     class Input(WidgetInput):
         def __init__(
             self,
@@ -111,7 +116,9 @@ class Boolean(ComfyTypeIO):
             force_input: bool | None = None,
         ) -> None: ...
 
-class Int(ComfyTypeIO):
+class Int(ComfyType):
+    class Output(_Output): ...
+
     class Input(WidgetInput):
         def __init__(
             self,
@@ -130,7 +137,9 @@ class Int(ComfyTypeIO):
             force_input: bool | None = None,
         ) -> None: ...
 
-class Float(ComfyTypeIO):
+class Float(ComfyType):
+    class Output(_Output): ...
+
     class Input(WidgetInput):
         def __init__(
             self,
@@ -149,7 +158,9 @@ class Float(ComfyTypeIO):
             force_input: bool | None = None,
         ) -> None: ...
 
-class String(ComfyTypeIO):
+class String(ComfyType):
+    class Output(_Output): ...
+
     class Input(WidgetInput):
         def __init__(
             self,
@@ -166,7 +177,7 @@ class String(ComfyTypeIO):
             force_input: bool | None = None,
         ) -> None: ...
 
-class Combo(ComfyTypeIO):
+class Combo(ComfyType):
     class Input(WidgetInput):
         options: list[str] | list[int]
         def __init__(
