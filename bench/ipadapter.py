@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--parts", default="steps,widget,clones,references", help="which of them to measure")
     add_json_argument(parser)
     options = parser.parse_args()
+    options.comfyui, options.plus = options.comfyui.absolute(), options.plus.absolute()  # the child runs elsewhere
     named = os.environ.get("COMFYUI_PYTHON")
     python = options.python or (Path(named) if named else options.comfyui / ".venv" / "bin" / "python")
     if not (options.comfyui / "main.py").is_file():
