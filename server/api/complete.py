@@ -119,9 +119,13 @@ async def complete(request: web.Request) -> web.StreamResponse:
 def _intent(messages: Sequence[PromptMessage]) -> Intent:
     """Everything is the client's, whatever role it gives it: what was not checked here before is checked now."""
     last = max(at for at, message in enumerate(messages) if message.role == "user")
-    theirs = [message.content for message in messages[:last] if message.role == "user"]
-    standing = [message.content for at, message in enumerate(messages) if at != last]
-    return Intent([messages[last].content], theirs, standing)
+    others = [message for at, message in enumerate(messages) if at != last]
+    return Intent(
+        said=[messages[last].content],
+        before=[message.content for message in messages[:last] if message.role == "user"],
+        unread=[message.content for message in others if message.role != "system"],
+        standing=[message.content for message in others if message.role == "system"],
+    )
 
 
 async def _as_events(request: web.Request, asked: ModelRequest, decision: Decision) -> web.StreamResponse:

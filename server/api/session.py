@@ -56,6 +56,7 @@ class Me(BaseModel):
     active_character: str | None
     model: Model
     limits: MessageLimits
+    disclose_ai: bool = Field(description="Whether a client should say that characters are an AI.")
     version: str
 
 
@@ -104,6 +105,7 @@ async def _me(request: web.Request, who: Principal) -> Me:
         active_character=active,
         model=_model(app[MODEL].info),
         limits=MessageLimits(message_bytes=app[SETTINGS].message_bytes),
+        disclose_ai=app[SETTINGS].disclose_ai,
         version=__version__,
     )
 

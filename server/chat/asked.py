@@ -1,41 +1,47 @@
 """What a turn asks for, as the content gate reads it: everything in the prompt that somebody wrote by hand."""
 
-from collections.abc import Sequence
-
 from server.chat.context import Known
 from server.chat.party import Party
-from server.memory.messages import Message, Role
+from server.memory.messages import Alternative, Role
 from server.policy.classifier import Intent
 
 BY_HAND = "user"
 """Who wrote a summary that a person has changed."""
+SHORT_NAME = 24
+"""Characters. A longer name can hold a sentence, and names are in every prompt."""
 
 
 def intent_of(party: Party, known: Known, asked: str) -> Intent:
     """The intent of a turn. `asked`: the message to answer, or the reply to go on with.
 
     What a person said before is read with it. What they wrote into the character, their pins, the summary or an edited
-    message holds for the turn as well: none of it passed the gate when it was written.
+    message counts for the turn as well: none of it passed the gate when it was written.
     """
-    sheet, recent = party.sheet, known.recent
-    card = (
+    return Intent(
+        said=[asked],
+        before=[message.text for message in known.recent if message.role is Role.USER],
+        unread=[message.text for message in known.recent if message.edited],
+        standing=[text for text in _standing(party, known) if text.strip()],
+    )
+
+
+def _standing(party: Party, known: Known) -> list[str]:
+    sheet, summary = party.sheet, known.summary
+    return [
+        *(name for name in (sheet.char, sheet.user) if len(name) > SHORT_NAME),
         sheet.system_prompt,
         sheet.description,
         sheet.personality,
         sheet.scenario,
         sheet.mes_example,
         sheet.post_history_instructions,
-    )
-    standing = [
-        *card,
         *known.lore,
         *(pin.text for pin in known.pins),
-        *(message.text for message in recent if message.edited),
+        summary.text if summary is not None and summary.by == BY_HAND else "",
+        # replies that no model wrote: the card's greeting, what was imported
+        *(one.text for one in known.recent if one.role is Role.ASSISTANT and _by_hand(one.said)),
     ]
-    if known.summary is not None and known.summary.by == BY_HAND:
-        standing.append(known.summary.text)
-    return Intent([asked], _theirs(recent), [text for text in standing if text.strip()])
 
 
-def _theirs(recent: Sequence[Message]) -> list[str]:
-    return [message.text for message in recent if message.role is Role.USER]
+def _by_hand(said: Alternative) -> bool:
+    return said.model is None and said.notice is None

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from server.catalog.lore import lore_for
 from server.catalog.macros import expand
+from server.chat import wording
 from server.chat.budget import Budget
 from server.chat.party import Party
 from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
@@ -57,8 +58,13 @@ class Context:
         Raises:
             TooLarge: it does not fit even alone.
         """
-        room = message_room(party.sheet, party.fence, self._settings.operator_policy, self.budget(party.who.tier))
+        room = message_room(party.sheet, party.fence, self._policy(party), self.budget(party.who.tier))
         check_message(party.fence.safe(text), room)
+
+    def _policy(self, party: Party) -> str:
+        """What stands above the card: the operator's words, and the rule on being honest about what answers."""
+        policy = self._settings.operator_policy
+        return wording.honest(policy, party.sheet) if self._settings.disclose_ai else policy
 
     async def read(
         self,
@@ -107,7 +113,7 @@ class Context:
             PromptInput(
                 sheet=party.sheet,
                 fence=party.fence,
-                policy=self._settings.operator_policy,
+                policy=self._policy(party),
                 pins=known.pins,
                 summary=known.summary,
                 recall=lambda tokens, until: found.within(tokens, until).spans,

@@ -33,6 +33,15 @@ one holds. What is not there you do not remember: say so or ask, rather than inv
     return f"{policy.strip()}\n\n{rules}" if policy.strip() else rules
 
 
+def honest(policy: str, sheet: Sheet) -> str:
+    """Operator policy with the rule that nobody is left to believe that they talk with a person."""
+    rule = (
+        f"When {sheet.user} asks in earnest whether a person or a machine is writing, say plainly that you are an AI. "
+        "Otherwise stay in the role."
+    )
+    return f"{policy.strip()}\n\n{rule}" if policy.strip() else rule
+
+
 def card(text: str, fence: Fence) -> str:
     return fence.wrap("character", text)
 

@@ -32,11 +32,16 @@ REMEMBERED = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a turn asks for. `said`: the texts of this turn; `before`: the person's own last messages, oldest first;
-    `standing`: what clients wrote that holds for every turn: card, pins, system text."""
+    """What a turn asks for.
+
+    `said`: the texts of this turn; `before`: the person's own last messages, oldest first; `unread`: messages of
+    before that nobody has read for their level yet; `standing`: what clients wrote that holds for every turn: card,
+    pins, system text.
+    """
 
     said: Sequence[str]
     before: Sequence[str] = ()
+    unread: Sequence[str] = ()
     standing: Sequence[str] = ()
 
 
@@ -106,6 +111,10 @@ class ExampleClassifier:
         if len(before) and len(said):
             together = known.labels(_blend(now, vectors[len(said) :]), self._floor, self._margin)
             found = self._raised(found, together | self._spoken([" ".join([*before, *said])]), "context")
+        if intent.unread:
+            unread = [piece for text in intent.unread for piece in pieces(text)]
+            labels = known.labels(await self._embed(unread), self._floor, self._margin) | self._spoken(unread)
+            found = self._raised(found, labels, "context")
         return self._raised(found, await self._standing(intent.standing, known), "standing")
 
     async def _standing(self, texts: Sequence[str], known: "_Examples") -> set[int]:

@@ -90,7 +90,7 @@ async def evaluate(policy: ContentPolicy, classifier: Classifier, cases: Iterabl
     """What the classifier says of each case."""
     found = Evaluation((*policy.levels, NEVER, SELF_HARM))
     for case in cases:
-        read = _label(await classifier.read(Intent([case.text], case.before, case.system)))
+        read = _label(await classifier.read(Intent([case.text], case.before, standing=case.system)))
         found.counts[case.level, read] += 1
         if read != case.level:
             found.wrong.append((case, read))

@@ -12,6 +12,11 @@
  * @property {number|null} [completion_tokens]
  * @property {number|null} [total_ms]
  * @property {string|null} [error]    an error code
+ * @property {Notice|null} [notice]
+ * @property {Upsell|null} [upsell]
+ *
+ * @typedef {{kind: "declined"|"safety", text: string|null}} Notice  what the content policy says of a reply
+ * @typedef {{level: string, plan: string}} Upsell
  *
  * @typedef {object} Message
  * @property {string} id              `epoch-seq`, `greeting` before the first turn, `local-…` before it is accepted
@@ -25,6 +30,8 @@
  * @property {string|null} [model]
  * @property {Alternative[]} [alternatives]
  * @property {string|null} [error]
+ * @property {Notice|null} [notice]
+ * @property {Upsell|null} [upsell]
  * @property {string} [problem]       a sentence for a person; only set in the page
  *
  * @typedef {object} SpanTurn
@@ -103,6 +110,7 @@
  * @property {string|null} active_character
  * @property {{name: string, provider: string, bundled: boolean, banner: string|null}} model
  * @property {{message_bytes: number}} limits
+ * @property {boolean} disclose_ai    the page says that characters are an AI
  * @property {string} version
  *
  * @typedef {object} User

@@ -10,17 +10,19 @@ export class Composer {
   #button;
   #fit;
   #note;
+  #ai;
   #draft = "";
   #busy = false;
 
   /**
-   * @param {{limit: number, send: (text: string) => void, stop: () => void, editLast: () => boolean}} options  `limit` in bytes
+   * @param {{limit: number, discloses: boolean, send: (text: string) => void, stop: () => void, editLast: () => boolean}} options  `limit` in bytes; `discloses`: it says that an AI answers
    */
-  constructor({ limit, send, stop, editLast }) {
+  constructor({ limit, discloses, send, stop, editLast }) {
     this.limit = limit;
     this.send = send;
     this.stop = stop;
     const id = uid("message");
+    this.#ai = h("p", { class: "composer__ai", dir: "auto", hidden: !discloses });
     this.#note = h("p", { class: "composer__note", id: `${id}-note`, role: "alert" });
     this.#area = h("textarea", {
       id, class: "composer__text", rows: "1", dir: "auto", enterkeyhint: "send", autocomplete: "off", "aria-describedby": `${id}-hint ${id}-note`,
@@ -43,6 +45,7 @@ export class Composer {
       h("label", { class: "sr-only", for: id }, "Message"),
       h("div", { class: "composer__box" }, this.#area, this.#button),
       this.#note,
+      this.#ai,
       h("p", { class: "composer__hint", id: `${id}-hint` }, h("kbd", null, "Enter"), " sends, ", h("kbd", null, "Shift"), " + ", h("kbd", null, "Enter"), " makes a new line"),
     );
     this.el.addEventListener("submit", (event) => {
@@ -60,6 +63,7 @@ export class Composer {
     this.#area.value = session.get(`draft.${draft}`) ?? "";
     this.#area.placeholder = name.length > 32 ? "Write a message" : `Write to ${name}`;
     this.#note.textContent = "";
+    this.#ai.textContent = `${name.length > 60 ? "This character" : name} is an AI, not a person.`;
     requestAnimationFrame(() => this.#fit());
     this.#paint();
   }

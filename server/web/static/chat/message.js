@@ -8,6 +8,7 @@ import { icon } from "../icons.js";
 import { menuButton } from "../menu.js";
 import { attempt, toast } from "../toast.js";
 import { LiveText } from "./live.js";
+import { policyNote } from "./notice.js";
 
 /**
  * @typedef {import("../../types.js").Message} Message
@@ -68,8 +69,9 @@ export class MessageView {
     this.el.dataset.status = message.status;
     this.el.classList.toggle("msg--last", context.last);
     this.el.classList.toggle("msg--live", context.live !== null);
+    this.el.classList.toggle("msg--safety", message.notice?.kind === "safety" && !message.notice.text && !context.live);
     this.el.setAttribute("aria-label", `${this.name}, ${exactly(message.created)}`);
-    const key = JSON.stringify([message.text, message.html.length, message.status, message.chosen, message.alternatives?.length, message.edited, context.last, context.live !== null, context.busy, context.pinned, context.stale, context.problem, context.done?.ms.total, context.done?.recalled.length, context.versions]);
+    const key = JSON.stringify([message.text, message.html.length, message.status, message.chosen, message.notice, message.upsell, message.alternatives?.length, message.edited, context.last, context.live !== null, context.busy, context.pinned, context.stale, context.problem, context.done?.ms.total, context.done?.recalled.length, context.versions]);
     if (key === this.#painted) return;
     this.#painted = key;
     this.#paintHead();
@@ -143,7 +145,7 @@ export class MessageView {
     } else if (message.status === "pending" && stale) {
       note = [h("p", { class: "msg__ways" }, h("span", { class: "msg__cut" }, "This reply was never finished."), retry("Try again"))];
     }
-    fill(this.#note, note);
+    fill(this.#note, live ? [] : policyNote(message, this.name), note);
   }
 
   #paintTools() {
@@ -153,6 +155,7 @@ export class MessageView {
     fill(this.#tools);
     if (live || this.#editor || (!stored && message.id !== "greeting") || message.status === "pending") return;
     const nothing = message.status === "failed" && !message.text;
+    const spoken = Boolean(message.notice && !message.notice.text); // by the policy: there is nothing to go on with
     const tool = (/** @type {string} */ name, /** @type {string} */ label, /** @type {() => void} */ run, spare = false) =>
       h("button", { type: "button", class: `icon-button tool${spare ? " tool--spare" : ""}`, "aria-label": label, title: label, onclick: run }, icon(name));
     const chosen = message.chosen ?? 0;
@@ -167,7 +170,7 @@ export class MessageView {
         h("button", { type: "button", class: "icon-button tool", "aria-label": chosen + 1 === versions && canMake ? "A new version" : "Next version", title: chosen + 1 === versions && canMake ? "A new version" : "Next version", disabled: busy || (chosen + 1 === versions && !canMake), onclick: () => actions.swipe(message, 1) }, icon("right")),
       ),
       !this.mine && canMake && !busy && !nothing && tool("again", "Another version", () => actions.regenerate(message)),
-      !this.mine && canMake && !busy && message.status === "complete" && tool("onward", "Continue this reply", () => actions.continue(message)),
+      !this.mine && canMake && !busy && message.status === "complete" && !spoken && tool("onward", "Continue this reply", () => actions.continue(message)),
       !nothing && tool("copy", "Copy", () => this.copy(), true),
       stored && !nothing && tool("edit", "Edit", () => this.edit(), true),
       stored && !nothing && tool("pin", pinned ? "Unpin" : "Pin: always remember this", () => actions.pin(message), true),
@@ -179,11 +182,11 @@ export class MessageView {
           stored && !nothing && { label: "Edit", icon: "edit", run: () => this.edit() },
           stored && !nothing && { label: pinned ? "Unpin" : "Pin", icon: "pin", run: () => actions.pin(message) },
           canMake && !this.mine && !busy && { label: "Another version", icon: "again", run: () => actions.regenerate(message) },
-          canMake && !this.mine && !busy && { label: "Continue", icon: "onward", run: () => actions.continue(message) },
+          canMake && !this.mine && !busy && !spoken && { label: "Continue", icon: "onward", run: () => actions.continue(message) },
           stored && { label: "Delete from here on", icon: "trash", danger: true, run: () => actions.remove(message) },
         ],
       }),
-      !this.mine && !nothing && figures(message, done, () => actions.recalled(message)),
+      !this.mine && !nothing && !spoken && figures(message, done, () => actions.recalled(message)),
     );
   }
 

@@ -34,6 +34,7 @@ export class ChatView {
     this.app = app;
     this.composer = new Composer({
       limit: app.me.limits.message_bytes,
+      discloses: app.me.disclose_ai,
       send: (text) => void attempt(async () => this.#send(text)),
       stop: () => this.#conversation?.stop(),
       editLast: () => this.#editLast(),
