@@ -15,12 +15,14 @@ def intent_of(party: Party, known: Known, asked: str) -> Intent:
     """The intent of a turn. `asked`: the message to answer, or the reply to go on with.
 
     What a person said before is read with it. What they wrote into the character, their pins, the summary or an edited
-    message counts for the turn as well: none of it passed the gate when it was written.
+    message counts for the turn as well: none of it passed the gate when it was written. A reply that is to go on is not
+    the person's word, and says nothing of the danger they may be in.
     """
+    going_on = known.message is None
     return Intent(
-        said=[asked],
+        said=[] if going_on else [asked],
         before=[message.text for message in known.recent if message.role is Role.USER],
-        unread=[message.text for message in known.recent if message.edited],
+        unread=[*([asked] if going_on else []), *(message.text for message in known.recent if message.edited)],
         standing=[text for text in _standing(party, known) if text.strip()],
     )
 

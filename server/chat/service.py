@@ -98,7 +98,7 @@ class ChatService:
         self._context.check(party, text)
         claim = None if key is None else Idempotency(_hash(key), _hash([who.scope.character, text, mode]))
         question = self._memory.ask(text, speakers=party.speakers)
-        warming = asyncio.create_task(self._gate.warm(text), name="policy-warm")
+        warming = asyncio.create_task(self._read_ahead(text, question), name="policy-warm")
         try:
             async with self._beginning.turn(who.scope):
                 self._flight.refuse_when_closing()
@@ -364,6 +364,12 @@ class ChatService:
             warming=warming,
         )
         return self._flight.start(job, accepted)
+
+    async def _read_ahead(self, text: str, question: Question | None) -> None:
+        """Has the content gate read a message while it is being stored; most have just been embedded for memory."""
+        if question is not None:
+            await asyncio.wait({question.embedding})
+        await self._gate.warm(text)
 
     def _refuse_while_written(self, scope: Scope, message_id: str) -> None:
         if self._flight.writing(scope, message_id):

@@ -34,9 +34,9 @@ REMEMBERED = 4_096
 class Intent:
     """What a turn asks for.
 
-    `said`: the texts of this turn; `before`: the person's own last messages, oldest first; `unread`: messages of
-    before that nobody has read for their level yet; `standing`: what clients wrote that holds for every turn: card,
-    pins, system text.
+    `said`: the texts of this turn, none where a reply is to go on; `before`: the person's own last messages, oldest
+    first; `unread`: messages of before that nobody has read for their level yet; `standing`: what clients wrote that
+    holds for every turn: card, pins, system text.
     """
 
     said: Sequence[str]
@@ -95,7 +95,7 @@ class ExampleClassifier:
         self._loading: asyncio.Task[_Examples] | None = None
 
     async def prepare(self) -> None:
-        await self._ready()
+        await self._load_once()  # whoever cancels this does not want the examples any more
 
     async def warm(self, text: str) -> None:
         await self._embed(pieces(text))
@@ -156,9 +156,12 @@ class ExampleClassifier:
         return await self._embedder.embed(texts, "query")
 
     async def _ready(self) -> "_Examples":
+        return await asyncio.shield(self._load_once())
+
+    def _load_once(self) -> "asyncio.Task[_Examples]":
         if self._loading is None or (self._loading.done() and _failed(self._loading)):
             self._loading = asyncio.create_task(self._load(), name="policy-examples")
-        return await asyncio.shield(self._loading)
+        return self._loading
 
     async def _load(self) -> "_Examples":
         texts = [text for _, text in self._examples]

@@ -27,6 +27,7 @@ async def test_a_link_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(d
         "active_character": "mira",
         "model": {"name": "smol", "provider": "bundled", "bundled": True, "banner": "Small. Set OPENROUTER_API_KEY."},
         "limits": {"message_bytes": 1_000},
+        "disclose_ai": True,
         "version": me["version"],
     }
     assert await door.ask("GET", "/v1/me", token=None) == (200, me)
