@@ -8,6 +8,7 @@ n-th output then comes from what its n-th linked input came from, as with a bypa
 import json
 import math
 import re
+import sysconfig
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from server.render.types import Graph
 
 __all__ = ["FOLDER", "Template", "TemplateError", "Value", "read_template"]
 
-FOLDER = Path(__file__).parents[2] / "workflows" / "api"
+_CHECKOUT = Path(__file__).parents[2] / "workflows" / "api"
+_INSTALLED = Path(sysconfig.get_path("data")) / "share" / "vestige" / "workflows" / "api"
+FOLDER = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
 Value = str | int | float | bool
 _SLOT = re.compile(r"<tune:([a-z0-9_]+)>")
 
