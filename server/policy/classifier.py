@@ -194,6 +194,8 @@ class _Examples:
 
     def _label(self, scores: NDArray[np.float32], floor: float, margin: float) -> int:
         best = int(scores.argmax())
+        if best == len(self._rows) - 1 and scores[best] >= floor:
+            return best  # a lead of any size: a person in danger who is not seen is worse than one word too many
         while best > 0 and (scores[best] < floor or scores[best] - scores[:best].max() < margin):
             best = int(scores[:best].argmax())
         return best
