@@ -41,6 +41,7 @@ def is_loopback(address: str) -> bool:
     return found is None or found.is_loopback
 
 
+@lru_cache(maxsize=4_096)
 def _parse(text: str) -> Address | None:
     """An address, without its scope; one of IPv4 in IPv6 as what it is."""
     try:

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from server.routing.clock import Clock
 from server.routing.failures import Report, Target, Unreachable, read_report
 from server.routing.options import Options, SecretHeaders
 from server.routing.sse import EventReader, EventTooLarge
-from server.routing.wire import Chunk, Dialect, chunk_of, read_chunk
+from server.routing.wire import Chunk, Dialect, chunk_of, joined, read_chunk
 
 MAX_BODY = 4 << 20  # bytes of an answer that is not a stream
 MAX_ERROR = 64 << 10
@@ -157,16 +158,15 @@ class Exchange:
                 events = reader.feed(data)
             except EventTooLarge as error:
                 raise ModelUnavailable(f"{target} sent an event too large to be one.", model=target.model) from error
-            for event in events:
-                if event == "[DONE]" or event.strip() == "[DONE]":
-                    await self._goodbye(response)
-                    return
-                if event and not event.isspace():
-                    chunk = _understood(read_chunk, event, target)
-                    ended = ended or chunk.reason is not None
-                    if chunk.alive:
-                        clock.alive()
-                    yield chunk
+            said = list(takewhile(_goes_on, events))
+            for chunk in _together(said, target):
+                ended = ended or chunk.reason is not None
+                if chunk.alive:
+                    clock.alive()
+                yield chunk
+            if len(said) < len(events):
+                await self._goodbye(response)
+                return
             room -= len(data)
             if room < 0:
                 raise ModelUnavailable(f"{target} sent far more than was asked for.", model=target.model)
@@ -207,6 +207,37 @@ class Exchange:
         with suppress(TimeoutError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await response.content.readany()
+
+
+def _goes_on(event: str) -> bool:
+    return event.strip() != "[DONE]"
+
+
+def _together(events: Iterable[str], target: Target) -> Iterator[Chunk]:
+    """What events that arrived together say: text as one chunk, since all that follows costs the same for each.
+
+    Raises:
+        ModelUnavailable: one of them cannot be read; what those before it say came already.
+    """
+    held: list[Chunk] = []
+    for event in events:
+        if not event or event.isspace():
+            continue
+        try:
+            chunk = _understood(read_chunk, event, target)
+        except ModelUnavailable:
+            if held:
+                yield joined(held)
+            raise
+        if held and not (chunk.plain and (chunk.model, chunk.id) == (held[0].model, held[0].id)):
+            yield joined(held)
+            held = []
+        if chunk.plain:
+            held.append(chunk)
+        else:
+            yield chunk
+    if held:
+        yield joined(held)
 
 
 def _broken(target: Target) -> ModelUnavailable:

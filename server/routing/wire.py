@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
 from typing import Any
@@ -95,9 +95,10 @@ def _messages(messages: Sequence[PromptMessage], *, breakpoints: bool) -> list[d
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each of a stream's many dear
 class Chunk:
-    """What one event of the stream says. `text` is visible; `alive` means the model is at work, seen or not."""
+    """What one event of the stream says. `text` is visible; `alive` means the model is at work, seen or not; `plain`
+    that there is text and nothing else."""
 
     text: str = ""
     alive: bool = False
@@ -108,6 +109,7 @@ class Chunk:
     usage: Usage | None = None
     error: Any = None
     id: str | None = None
+    plain: bool = field(default=False, compare=False)
 
 
 def read_chunk(data: str) -> Chunk:
@@ -133,7 +135,12 @@ def _nothing_but_text(body: Any) -> Chunk | None:
         return None
     if not (_QUIET_DELTA.issuperset(choice["delta"]) and _QUIET_BODY.issuperset(body)) or choice.get("error"):
         return None
-    return None if choice.get("finish_reason") is not None else Chunk(text, alive=True, model=model, id=id)
+    return None if choice.get("finish_reason") is not None else Chunk(text, alive=True, model=model, id=id, plain=True)
+
+
+def joined(chunks: Sequence[Chunk]) -> Chunk:
+    """Plain chunks of one model as one."""
+    return chunks[0] if len(chunks) == 1 else replace(chunks[0], text="".join(chunk.text for chunk in chunks))
 
 
 def chunk_of(body: object) -> Chunk:

@@ -1,6 +1,7 @@
 """A chat with a model server over real HTTP: how it streams, ends and fails."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -52,10 +53,10 @@ async def run(endpoint: ChatEndpoint, request: ModelRequest) -> tuple[list[str],
     raise AssertionError("the stream ended in neither")
 
 
-async def test_tokens_come_one_by_one_and_then_the_end(fake: FakeOpenAI, endpoint: ChatEndpoint, ask: Ask) -> None:
+async def test_text_comes_and_then_the_end(fake: FakeOpenAI, endpoint: ChatEndpoint, ask: Ask) -> None:
     fake.next("Good evening to you")
     shown, end = await run(endpoint, ask("Hello", max_tokens=70, temperature=0.5))
-    assert shown == ["Good", " evening", " to", " you"]
+    assert "".join(shown) == "Good evening to you"
     assert end == Finished(model="fake-model", reason="stop", usage=Usage(4, 4))
     sent = fake.requests[0]
     assert sent.messages == [{"role": "system", "content": "You are Ada."}, {"role": "user", "content": "Hello"}]
@@ -197,7 +198,7 @@ async def test_after_tokens_a_break_is_an_error_and_the_tokens_were_seen(
 ) -> None:
     fake.next(Stream((Say("Once"), Say(" upon"), last), finish=None, done=False))
     shown, end = await run(make_endpoint(silence_seconds=1), ask())
-    assert shown == ["Once", " upon"]
+    assert "".join(shown) == "Once upon"
     assert isinstance(end, ModelUnavailable | ModelTimeout)
     assert end.details["partial"] is True
 
@@ -345,3 +346,16 @@ async def test_a_connection_that_was_closed_while_it_was_kept_costs_no_turn(make
         for _ in range(3):
             assert (await endpoint.complete(ask()))[0] == "Hi"
     assert len(served) == 3
+
+
+async def test_what_arrives_together_is_shown_together(fake: FakeOpenAI, endpoint: ChatEndpoint, ask: Ask) -> None:
+    def event(text: str, model: str = "fake-model") -> str:
+        body = {"id": "x", "model": model, "choices": [{"index": 0, "delta": {"content": text}}]}
+        return f"data: {json.dumps(body)}\n\n"
+
+    events = [event("Once"), event(" upon"), event(" a", "another"), event(" time"), "data: {\n\n"]
+    fake.next(Stream((Raw("".join(events).encode()),)))
+    shown, end = await run(endpoint, ask())
+    assert shown == ["Once upon", " a", " time"]
+    assert isinstance(end, ModelUnavailable)
+    assert end.details["partial"]
