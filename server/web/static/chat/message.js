@@ -304,6 +304,7 @@ const REASONS = {
   model_misconfigured: "The language model refused the server's request: its key, credit or settings need a look.",
   budget_exceeded: "A spending limit for today was reached.",
   generation_disabled: "Replies were switched off because spending could not be recorded.",
+  policy_unavailable: "Your message could not be checked against the content policy, so nobody answered it.",
   shutting_down: "The server was stopped before it could answer.",
 };
 
