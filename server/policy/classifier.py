@@ -27,6 +27,8 @@ FLOORS = {"hash:": (0.97, 0.97)}
 FLOOR = (0.30, 0.40)
 CONTEXT = 3
 """How many messages before this one are read together with it."""
+ENDINGS = 2
+"""And so many pieces of each, the last ones: they were embedded when they were said."""
 REMEMBERED = 4_096
 
 
@@ -103,17 +105,19 @@ class ExampleClassifier:
     async def read(self, intent: Intent) -> Reading:
         known = await self._ready()
         said = [piece for text in intent.said for piece in pieces(text)]
-        before = [plain(text)[-1_000:] for text in intent.before[-CONTEXT:]]
+        before = [piece for text in intent.before[-CONTEXT:] for piece in pieces(text)[-ENDINGS:]]
         vectors = await self._embed([*said, *before])
         now = vectors[: len(said)]
-        labels = known.labels(now, self._floor, self._margin) | self._spoken(said)
+        labels = known.labels(now, self._floor, self._margin) | self._spoken([" ".join(said)])
         found = Reading(self._highest(labels), "message", self._labels.index(SELF_HARM) in labels)
         if len(before) and len(said):
             together = known.labels(_blend(now, vectors[len(said) :]), self._floor, self._margin)
             found = self._raised(found, together | self._spoken([" ".join([*before, *said])]), "context")
         if intent.unread:
             unread = [piece for text in intent.unread for piece in pieces(text)]
-            labels = known.labels(await self._embed(unread), self._floor, self._margin) | self._spoken(unread)
+            labels = known.labels(await self._embed(unread), self._floor, self._margin) | self._spoken(
+                [" ".join(unread)]
+            )
             found = self._raised(found, labels, "context")
         return self._raised(found, await self._standing(intent.standing, known), "standing")
 
@@ -126,7 +130,7 @@ class ExampleClassifier:
             if remembered is None:
                 parts = pieces(text)
                 vectors = await self._embed(parts)
-                labels = known.labels(vectors, self._standing_floor, self._margin) | self._spoken(parts)
+                labels = known.labels(vectors, self._standing_floor, self._margin) | self._spoken([" ".join(parts)])
                 remembered = np.array(sorted(labels), np.float32)
                 self._known.put(key, remembered)
             found |= {int(label) for label in remembered}
