@@ -26,7 +26,8 @@ FLOORS = {"hash:": (0.97, 0.97)}
 """By embedder: the least likeness of a message and of standing text. One that knows no meaning knows only the same."""
 FLOOR = (0.30, 0.40)
 CONTEXT = 3
-"""How many messages before this one are read together with it."""
+"""How many messages before this one are read together with it, where there is a policy file. In a conversation that
+rested for long they have to be embedded first, some 100 ms on two cores."""
 ENDINGS = 2
 """And so many pieces of each, the last ones: they were embedded when they were said."""
 REMEMBERED = 4_096
@@ -89,6 +90,7 @@ class ExampleClassifier:
         self._floor = floor if given.floor is None else given.floor
         self._standing_floor = standing if given.standing_floor is None else given.standing_floor
         self._margin = given.margin
+        self._context = 0 if policy.open else CONTEXT
         self._embedder = embedder
         self._labels = (*policy.levels, NEVER, SELF_HARM)
         self._examples = [(row, plain(text)) for row, label in enumerate(self._labels) for text in examples[label]]
@@ -105,7 +107,8 @@ class ExampleClassifier:
     async def read(self, intent: Intent) -> Reading:
         known = await self._ready()
         said = [piece for text in intent.said for piece in pieces(text)]
-        before = [piece for text in intent.before[-CONTEXT:] for piece in pieces(text)[-ENDINGS:]]
+        recent = intent.before[-self._context :] if self._context else []
+        before = [piece for text in recent for piece in pieces(text)[-ENDINGS:]]
         vectors = await self._embed([*said, *before])
         now = vectors[: len(said)]
         labels = known.labels(now, self._floor, self._margin) | self._spoken([" ".join(said)])
