@@ -1,5 +1,6 @@
 """What a turn asks for, as the content gate reads it: everything in the prompt that somebody wrote by hand."""
 
+from server.catalog.macros import expand
 from server.chat.context import Known
 from server.chat.party import Party
 from server.memory.messages import Alternative, Role
@@ -9,6 +10,9 @@ BY_HAND = "user"
 """Who wrote a summary that a person has changed."""
 SHORT_NAME = 24
 """Characters. A longer name can hold a sentence, and names are in every prompt."""
+SOMEBODY = "you"
+"""Stands for the person in the card's texts, so that they are read once and not once for each person."""
+_CARD = ("system_prompt", "description", "personality", "scenario", "mes_example", "post_history_instructions")
 
 
 def intent_of(party: Party, known: Known, asked: str) -> Intent:
@@ -31,12 +35,7 @@ def _standing(party: Party, known: Known) -> list[str]:
     sheet, summary = party.sheet, known.summary
     return [
         *(name for name in (sheet.char, sheet.user) if len(name) > SHORT_NAME),
-        sheet.system_prompt,
-        sheet.description,
-        sheet.personality,
-        sheet.scenario,
-        sheet.mes_example,
-        sheet.post_history_instructions,
+        *(expand(getattr(party.card, field), sheet.char, SOMEBODY) for field in _CARD),
         *known.lore,
         *(pin.text for pin in known.pins),
         summary.text if summary is not None and summary.by == BY_HAND else "",
