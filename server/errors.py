@@ -4,14 +4,17 @@
     ├─ InvalidRequest                 400 invalid_request      what the client sent cannot be used
     │  ├─ InvalidId                   400 invalid_id
     │  ├─ InvalidCard                 422 invalid_card         a character card that cannot be read
+    │  ├─ NotVisual                   422 not_visual           an item that cannot be seen on anybody
     │  ├─ TooLarge                    413 too_large
     │  └─ UnsupportedMedia            415 unsupported_media    a content type or encoding that is not taken here
     ├─ Unauthenticated                401 unauthenticated      no credential, or one that is wrong, used up or expired
     ├─ Forbidden                      403 forbidden            a good credential that may not do this
+    │  └─ Declined                    403 declined             the content policy; details.kind, level, plan
     ├─ NotFound                       404 not_found
     ├─ Conflict                       409 conflict             the thing changed meanwhile, or exists
     │  └─ IdempotencyMismatch         422 idempotency_mismatch the same key with another request
     ├─ RateLimited                    429 rate_limited         details.retry_after in seconds
+    │  └─ TooManyWaiting              429 too_many_waiting     so many pictures of one person wait already
     ├─ BudgetExceeded                 402 budget_exceeded      a spending ceiling of the day; details.scope, retry_after
     ├─ Unavailable                    503 unavailable          something the request needs does not answer
     │  ├─ StoreUnavailable            503 store_unavailable    Redis, Chroma or the disk
@@ -43,6 +46,7 @@ __all__ = [
     "BudgetExceeded",
     "Conflict",
     "DataFolderError",
+    "Declined",
     "Forbidden",
     "GenerationDisabled",
     "GraphRejected",
@@ -59,6 +63,7 @@ __all__ = [
     "ModelUnavailable",
     "ModelUnknown",
     "NotFound",
+    "NotVisual",
     "PolicyUnavailable",
     "RateLimited",
     "RenderError",
@@ -67,6 +72,7 @@ __all__ = [
     "StartupError",
     "StoreUnavailable",
     "TooLarge",
+    "TooManyWaiting",
     "Unauthenticated",
     "Unavailable",
     "UnsupportedMedia",
@@ -105,6 +111,10 @@ class InvalidCard(InvalidRequest):
     status, code = 422, "invalid_card"
 
 
+class NotVisual(InvalidRequest):
+    status, code = 422, "not_visual"
+
+
 class TooLarge(InvalidRequest):
     status, code = 413, "too_large"
 
@@ -121,6 +131,14 @@ class Forbidden(VestigeError):
     status, code = 403, "forbidden"
 
 
+class Declined(Forbidden):
+    """`message` is what the policy says: `details.kind` `declined`, in the character's voice, or `safety`, to a person
+    who may be in danger. `level` is what was asked for and `plan` the one that would have it, both None where unknown.
+    """
+
+    code = "declined"
+
+
 class NotFound(VestigeError):
     status, code = 404, "not_found"
 
@@ -135,6 +153,10 @@ class IdempotencyMismatch(Conflict):
 
 class RateLimited(VestigeError):
     status, code = 429, "rate_limited"
+
+
+class TooManyWaiting(RateLimited):
+    code = "too_many_waiting"
 
 
 class BudgetExceeded(VestigeError):
