@@ -34,7 +34,7 @@ def intent_of(party: Party, known: Known, asked: str) -> Intent:
 def _standing(party: Party, known: Known) -> list[str]:
     sheet, summary = party.sheet, known.summary
     return [
-        *(name for name in (sheet.char, sheet.user) if len(name) > SHORT_NAME),
+        *(name for name in (sheet.char, sheet.user, *_titles(known)) if len(name) > SHORT_NAME),
         *(expand(getattr(party.card, field), sheet.char, SOMEBODY) for field in _CARD),
         *known.lore,
         *(pin.text for pin in known.pins),
@@ -42,6 +42,10 @@ def _standing(party: Party, known: Known) -> list[str]:
         # replies that no model wrote: the card's greeting, what was imported
         *(one.text for one in known.recent if one.role is Role.ASSISTANT and _by_hand(one.said)),
     ]
+
+
+def _titles(known: Known) -> tuple[str, ...]:
+    return known.wardrobe.titles if known.wardrobe else ()
 
 
 def _by_hand(said: Alternative) -> bool:

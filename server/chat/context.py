@@ -11,6 +11,7 @@ from server.chat import wording
 from server.chat.budget import Budget
 from server.chat.party import Party
 from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
+from server.chat.wardrobe import ReadWardrobe, Wardrobe, bare
 from server.memory.messages import Message, Role, undeclined
 from server.memory.recall import Found, Question
 from server.memory.service import Memory
@@ -36,13 +37,22 @@ class Known:
     pins: Sequence[Pin]
     lore: Sequence[str]
     now: datetime
+    wardrobe: Wardrobe | None = None
 
 
 class Context:
     """Puts prompts together from memory, card and settings."""
 
-    def __init__(self, memory: Memory, model: LanguageModel, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        model: LanguageModel,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        wardrobe: ReadWardrobe = bare,
+    ) -> None:
         self._memory = memory
+        self._wardrobe = wardrobe
         self._model = model
         self._settings = settings
         self._clock = clock
@@ -90,17 +100,18 @@ class Context:
         if question is None:
             asker = Role.ASSISTANT if message is None else Role.USER
             question = memory.ask(query, speakers=party.speakers, asker=asker)
-        recent, summary, found, pins = await asyncio.gather(
+        recent, summary, found, pins, wardrobe = await asyncio.gather(
             memory.recent(scope, max_tokens=budget.prompt, before_seq=before_seq),
             memory.summary(scope),
             memory.search(scope, question, before_seq=before_seq, now=now),
             memory.pins(scope),
+            self._wardrobe(scope),
         )
         recent = undeclined(recent)
         said = [one.text for one in recent[-LORE_MESSAGES:]] + ([message] if message else [])
         entries = lore_for(party.card, said, int(budget.prompt * LORE_SHARE))
         lore = [expand(entry.content, party.card.char, party.who.user_name) for entry in entries]
-        return Known(message, recent, summary, found, pins, lore, now)
+        return Known(message, recent, summary, found, pins, lore, now, wardrobe)
 
     def prompt(self, party: Party, known: Known) -> Prompt:
         """The prompt for a turn.
@@ -122,6 +133,7 @@ class Context:
                 message=known.message,
                 now=known.now,
                 block=self._settings.window_messages,
+                wardrobe=known.wardrobe,
             ),
             self.budget(party.who.tier),
         )

@@ -3,7 +3,7 @@
     system      operator policy · rules · the character's card · who they talk with      the same every turn
     user        pins · rolling summary                                                    changes with a window
     …           recent messages, the oldest on a block's edge                             grows at the end
-    user        today · recalled memory · lore · the message · the card's reminder        new every turn
+    user        today · what is worn · recalled memory · lore · the message · reminder    new every turn
 
 So what changes from turn to turn stands last, and the prompt of one turn, up to there, begins the next one's: a
 provider's prompt cache holds. Memory, notes and lore are fenced as data and never have the system's role. There is
@@ -21,6 +21,7 @@ from server.chat.fence import Fence
 from server.chat.history import Line, lines, newest
 from server.chat.recalled import as_text, long_date
 from server.chat.sheet import Sheet
+from server.chat.wardrobe import Wardrobe
 from server.errors import TooLarge
 from server.memory.messages import Message, Role
 from server.memory.tokens import estimate_tokens
@@ -33,6 +34,9 @@ PINS_SHARE, SUMMARY_SHARE, LORE_SHARE, REMINDER_SHARE = 0.1, 0.15, 0.1, 0.05
 """Of the prompt."""
 MESSAGE_SHARE = 0.1
 """Of the prompt, kept for the newest message whatever its length, so that the room for history does not vary."""
+
+WARDROBE_TOKENS, TITLE_TOKENS = 160, 24
+"""At most so many for what is worn and was given, and for one title in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class PromptInput:
     message: str | None
     now: datetime
     block: int
+    wardrobe: Wardrobe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,8 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
     recent = newest(said, left - reserve - volatile - wording.OPENING_TOKENS - MESSAGE_TOKENS, given.block)
     lore = _lore(given, min(int(budget.prompt * LORE_SHARE), volatile))
     volatile -= estimate_tokens(lore)
+    wardrobe = _wardrobe(given, min(WARDROBE_TOKENS, volatile))
+    volatile -= estimate_tokens(wardrobe)
     spans = given.recall(
         min(budget.recall, volatile - estimate_tokens(wording.memory("", sheet, fence))),
         recent[0].seq if recent else None,
@@ -153,6 +160,7 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
         *_opening(notes, why_notes, recent, said),
         *(_Piece(_role(line), line.text, "recent message", True, line.tokens - MESSAGE_TOKENS) for line in recent),
         _Piece("user", wording.today(long_date(given.now.astimezone(UTC).date())), "today's date", False),
+        _Piece("user", wardrobe, "what is worn and was given", False),
         _Piece("user", memory, f"recalled memory: {sum(len(span.turns) for span in spans)} turns", False),
         _Piece("user", lore, "lore that the talk touches", False),
         _Piece("user", message, "the continuation asked for" if given.message is None else "the message", False),
@@ -202,6 +210,23 @@ def _lore(given: PromptInput, tokens: int) -> str:
             room -= cost
             kept.append(text)
     return wording.lore(kept, given.fence) if kept else ""
+
+
+def _wardrobe(given: PromptInput, tokens: int) -> str:
+    """What is worn, and as many of the newest gifts as there is room for."""
+    if given.wardrobe is None:
+        return ""
+    fence, sheet = given.fence, given.sheet
+    worn = clipped(fence.safe(given.wardrobe.worn or ""), TITLE_TOKENS)
+    gifts = [clipped(fence.safe(title), TITLE_TOKENS) for title in given.wardrobe.given]
+    while True:
+        text = wording.wardrobe(worn, gifts, sheet, fence) if worn or gifts else ""
+        if not text or estimate_tokens(text) <= tokens:
+            return text
+        if gifts:
+            gifts.pop()
+        else:
+            worn = ""
 
 
 def _reminder(given: PromptInput, tokens: int) -> str:

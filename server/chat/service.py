@@ -17,6 +17,7 @@ from server.chat.lines import Lines
 from server.chat.live import Follower, LiveTurn
 from server.chat.party import Party, Who
 from server.chat.prompt import Prompt
+from server.chat.wardrobe import ReadWardrobe, bare
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ids import Scope, parse_message_id
 from server.memory.messages import Alternative, Message, Role, Status, Turn
@@ -65,14 +66,16 @@ class ChatService:
         *,
         clock: Callable[[], datetime],
         save_seconds: float = SAVE_SECONDS,
+        wardrobe: ReadWardrobe = bare,
     ) -> None:
+        """`wardrobe` reads what a character has on, for the prompt."""
         self._memory = memory
         self._model = model
         self._characters = characters
         self._clock = clock
         self._metrics = metrics
         self._gate = gate
-        self._context = Context(memory, model, settings, clock)
+        self._context = Context(memory, model, settings, clock, wardrobe)
         self._flight = InFlight(
             Generator(memory, model, self._context, gate, metrics, clock=clock, save_seconds=save_seconds)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from server.errors import InvalidId, InvalidRequest
 from server.ids import check_slug, message_id
-from server.memory.messages import Alternative, Message, Notice, Role, Status
+from server.memory.messages import Alternative, Message, Notice, Picture, Role, Status
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "first_token_ms", "total_ms")
 
@@ -69,6 +69,8 @@ def alternative_to_data(alternative: Alternative) -> dict[str, Any]:
         data["error"] = alternative.error
     if (notice := alternative.notice) is not None:
         data["notice"] = {name: value for name, value in asdict(notice).items() if value is not None}
+    if (picture := alternative.picture) is not None:
+        data["picture"] = {name: value for name, value in asdict(picture).items() if value}
     return data
 
 
@@ -84,6 +86,7 @@ def alternative_from_data(data: dict[str, Any]) -> Alternative:
         total_ms=data.get("total_ms"),
         error=data.get("error"),
         notice=Notice(**data["notice"]) if "notice" in data else None,
+        picture=Picture(**data["picture"]) if "picture" in data else None,
     )
 
 

@@ -37,9 +37,24 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that a message shows. `key` names the preview: how it stands is asked by it, and never stored here.
+
+    `item` is what is worn on it, None for the character's own clothes; `scene` the words it was asked for with;
+    `variant` counts on from the look's own seed, so that another version of it is another picture.
+    """
+
+    key: str
+    item: str | None = None
+    scene: str | None = None
+    variant: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Alternative:
     """One version of a message: a swipe, or the only one.
 
+    The `text` of one with a picture is its caption, which is all that a language model sees of it.
     `prompt_tokens` and `completion_tokens` are the model's own count where it gave one; times are milliseconds.
     """
 
@@ -53,6 +68,7 @@ class Alternative:
     total_ms: int | None = None
     error: str | None = None  # an error code
     notice: Notice | None = None
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,8 @@ class Message:
     """A message with all its alternatives; `chosen` is the one that counts as said.
 
     `seq` orders a conversation and never repeats within an epoch. A reply's `seq` is reserved together with the
-    message it answers, so a conversation reads in turns whichever reply ends first.
+    message it answers, so a conversation reads in turns whichever reply ends first. `extra` says what a message is
+    beside its words, such as a request for a picture or the news of a gift.
     """
 
     id: str

@@ -1,6 +1,6 @@
 """`Memory`: all that the rest of the server knows of what was said."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,6 +101,7 @@ class Memory:
         greeting: Greeting | None = None,
         speakers: Speakers | None = None,
         tier: str = "",
+        extra: Mapping[str, str] | None = None,
     ) -> Turn:
         """Stores a person's message and keeps the place of its reply, in one step; from then on it is never lost.
 
@@ -110,6 +111,7 @@ class Memory:
             greeting: begins the conversation if it has no message yet.
             speakers: who talks, for what is derived from the conversation later; the last names given count.
             tier: the person's plan, which pays for what is derived; the last one given counts.
+            extra: what the message is beside its words (`Message.extra`).
 
         Raises:
             InvalidRequest: the text is blank or not text.
@@ -117,7 +119,7 @@ class Memory:
             Conflict: the key's turn was deleted meanwhile.
         """
         return await self._turns.begin(
-            scope, text, at=at, idempotency=idempotency, greeting=greeting, speakers=speakers, tier=tier
+            scope, text, at=at, idempotency=idempotency, greeting=greeting, speakers=speakers, tier=tier, extra=extra
         )
 
     async def begin_reply(self, scope: Scope) -> Turn:
@@ -139,6 +141,28 @@ class Memory:
     ) -> Message:
         """Stores one whole message behind the others (imports, measurements). Raises `InvalidRequest`."""
         return await self._turns.append(scope, role, text, at=at, speakers=speakers)
+
+    async def note(
+        self,
+        scope: Scope,
+        text: str,
+        *,
+        at: datetime,
+        idempotency: Idempotency,
+        extra: Mapping[str, str],
+        greeting: Greeting | None = None,
+        speakers: Speakers | None = None,
+    ) -> bool:
+        """Stores something that happened as a message of the person's that nobody has to answer.
+
+        Whether it was stored just now: the same key stores it once. Args: as `begin_turn` has them.
+
+        Raises:
+            InvalidRequest: the text is blank or not text.
+        """
+        return await self._turns.note(
+            scope, text, at=at, idempotency=idempotency, extra=extra, greeting=greeting, speakers=speakers
+        )
 
     async def finish_reply(
         self, scope: Scope, epoch: int, seq: int, alternative: Alternative, *, mode: FinishMode

@@ -1,6 +1,6 @@
 """Taking turns: what people and models say, appended in order and never lost once accepted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
@@ -34,10 +34,11 @@ class Turns:
         greeting: Greeting | None,
         speakers: Speakers | None,
         tier: str,
+        extra: Mapping[str, str] | None,
     ) -> Turn:
         now = self._clock()
         at = utc(at) if at else now
-        user = _new(Role.USER, said(text, "message"), at, at)
+        user = _new(Role.USER, said(text, "message"), at, extra)
         reply = _pending(at, now)
         appended = await self._log.append(
             scope,
@@ -86,9 +87,36 @@ class Turns:
     ) -> Message:
         now = self._clock()
         at = utc(at) if at else now
-        message = _new(role, said(text, "message"), at, at)
+        message = _new(role, said(text, "message"), at)
         appended = await self._log.append(scope, [encode_message(message)], now=now, at=at, speakers=speakers)
         return _placed(message, appended.epoch, appended.seq)
+
+    async def note(
+        self,
+        scope: Scope,
+        text: str,
+        *,
+        at: datetime,
+        idempotency: Idempotency,
+        extra: Mapping[str, str],
+        greeting: Greeting | None,
+        speakers: Speakers | None,
+    ) -> bool:
+        at = utc(at)
+        message = _new(Role.USER, said(text, "message"), at, extra)
+        try:
+            appended = await self._log.append(
+                scope,
+                [encode_message(message)],
+                now=self._clock(),
+                at=at,
+                idempotency=idempotency,
+                greeting=encode_message(_greeting(greeting, at)) if greeting else None,
+                speakers=speakers,
+            )
+        except Conflict:  # it was stored, and deleted or reset since
+            return False
+        return appended.stored is None
 
     async def finish(
         self, scope: Scope, epoch: int, seq: int, alternative: Alternative, mode: FinishMode
@@ -168,8 +196,8 @@ def _with(message: Message, index: int, alternative: Alternative) -> tuple[Alter
     return (*message.alternatives[:index], alternative, *message.alternatives[index + 1 :])
 
 
-def _new(role: Role, text: str, at: datetime, created: datetime) -> Message:
-    return Message("", 0, role, at, (Alternative(text, created),))
+def _new(role: Role, text: str, at: datetime, extra: Mapping[str, str] | None = None) -> Message:
+    return Message("", 0, role, at, (Alternative(text, at),), extra=dict(extra or {}))
 
 
 def _pending(at: datetime, now: datetime) -> Message:
