@@ -20,7 +20,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import TypeVar
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
