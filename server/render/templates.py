@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from server.render.graphs.nodes import File, Text
 from server.render.types import Graph
 
 __all__ = ["FOLDER", "Template", "TemplateError", "Value", "read_template"]
@@ -46,12 +47,17 @@ class Template:
         """The ids of the nodes that can be left out."""
         return frozenset(name for name, node in self.nodes.items() if node.get("_meta", {}).get("optional") is True)
 
-    def fill(self, values: Mapping[str, Value], leave_out: Collection[str] = ()) -> Graph:
+    def slot(self, node: str, name: str) -> str | None:
+        """The slot that is the input `name` of a node; None where it is a fixed value or a link."""
+        return _slot(self.nodes[node]["inputs"][name])
+
+    def fill(self, values: Mapping[str, Value | File | Text], leave_out: Collection[str] = ()) -> Graph:
         """The graph, ready to be submitted.
 
         Args:
             values: by slot, for every node that stays. They are values and nothing else: text that looks like a slot
-                stays text, and a list, which ComfyUI would take for a link, is refused.
+                stays text, and a list, which ComfyUI would take for a link, is refused. Typed values of
+                `render.graphs.nodes` stay what they are.
             leave_out: ids of optional nodes; values for their slots are not looked at.
 
         Raises:
@@ -116,7 +122,7 @@ def _is_node(node: object) -> bool:
 
 
 def _is_value(value: object) -> bool:
-    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+    return isinstance(value, (str, int, File, Text)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _slot(value: object) -> str | None:

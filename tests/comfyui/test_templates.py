@@ -45,6 +45,7 @@ VALUES: dict[str, Value] = {
 }
 CHANGES_THE_PICTURE: dict[str, dict[str, Value]] = {
     "character_portrait": {"version": "1", "lora_model": 0.1, "prompt": "at sea"},
+    "character_portrait_core": {"lora_model": 0.1, "prompt": "at sea"},
     "outfit_preview": {
         "adapter": "hat.safetensors",
         "end_at": 0.3,

@@ -27,7 +27,12 @@ CONSTANTS: dict[tuple[str, str], object] = {
 
 
 def test_these_are_shipped() -> None:
-    assert SHIPPED == ["character_portrait", "outfit_preview", "outfit_preview_ipadapter_plus"]
+    assert SHIPPED == [
+        "character_portrait",
+        "character_portrait_core",
+        "outfit_preview",
+        "outfit_preview_ipadapter_plus",
+    ]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

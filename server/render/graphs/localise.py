@@ -1,0 +1,74 @@
+"""A graph as one host is sent it: ComfyUI's API format, with files by the names that the host lists."""
+
+from server.errors import GraphRejected
+from server.render.graphs.allowed import refuse_unknown
+from server.render.graphs.check import check
+from server.render.graphs.key import Hashes
+from server.render.graphs.nodes import FOLDERS, File, Graph, Input, Link, Text
+from server.render.graphs.offer import Offer
+from server.render.types import Graph as ApiGraph
+
+__all__ = ["localise", "missing"]
+
+_PLACES = {"characters": "loras", "references": "input"}
+_SHOWN = 8
+
+
+def localise(graph: Graph, offer: Offer, hashes: Hashes) -> ApiGraph:
+    """The graph for that host, checked against what it has.
+
+    Args:
+        hashes: what every file's content has to be, over all hosts; a host's own file of that name with another
+            content is not taken.
+
+    Raises:
+        GraphRejected: the host lacks a file or a node, or would not take a value; the message names both.
+    """
+    refuse_unknown(graph)
+    check(graph, offer)
+    lacking = missing(graph, offer, hashes)
+    if lacking is not None:
+        raise GraphRejected(_sentence(lacking, offer), host=offer.host, folder=lacking.folder, file=lacking.name)
+
+    def local(value: Input) -> object:
+        match value:
+            case File():
+                return offer.name(value, _wanted(value, hashes))
+            case Text():
+                return value.value
+            case Link():
+                return [value.node, value.output]
+            case _:
+                return value
+
+    return {
+        node_id: {
+            "class_type": node.kind,
+            "inputs": {name: local(value) for name, value in node.inputs.items()},
+            "_meta": {"title": node.title},
+        }
+        for node_id, node in graph.nodes.items()
+    }
+
+
+def missing(graph: Graph, offer: Offer, hashes: Hashes) -> File | None:
+    """The first file of the graph that the host does not have; None where it has them all."""
+    return next((file for file in graph.files() if offer.name(file, _wanted(file, hashes)) is None), None)
+
+
+def _wanted(file: File, hashes: Hashes) -> str | None:
+    return file.sha256 or hashes.get((file.folder, file.name))
+
+
+def _sentence(file: File, offer: Offer) -> str:
+    what, place = FOLDERS[file.folder], _PLACES.get(file.folder, file.folder)
+    listed = offer.listed(file.folder)
+    shown = ", ".join(listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
+    same = [one for one in listed if one.replace("\\", "/") == file.name]
+    if same:
+        return (
+            f"{offer.host} has another file under the name of the {what} {file.name!r} than the other hosts: "
+            f"copy theirs into its models/{place}."
+        )
+    choose = f"or choose one of {shown}" if listed else "there is none yet"
+    return f"{offer.host} has no {what} {file.name!r}: put it into its models/{place}, {choose}."
