@@ -14,7 +14,8 @@ from server.api import admin, characters, chat, complete, memory, middlewares, o
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
-from server.api.services import CHARACTERS, CHAT, GATE, HTML, MEMORY, MONEY, ROUTING
+from server.api.services import CHARACTERS, CHAT, GATE, HTML, MEMORY, MONEY, OBJECTS, REFERENCES, ROUTING
+from server.catalog.references import References
 from server.catalog.store import CharacterStore
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
@@ -31,6 +32,7 @@ from server.routing.types import LanguageModel
 from server.settings import Settings
 from server.stores.chroma import open_chroma
 from server.stores.errors import store_errors
+from server.stores.objects_open import open_objects
 from server.stores.redis import RedisPair, open_redis
 from server.together import together
 from server.web.routes import Page
@@ -103,6 +105,7 @@ async def _services(
             _money(opened, settings, redis, metrics) as money,
             open_chain(opened, redis.cache, metrics.registry, money.ledger, clock) as routed,
             open_gate(settings, embedder, metrics.registry) as gate,
+            open_objects(settings, metrics.registry) as objects,
         ):
             model = routed.model
             memory = Memory(
@@ -121,6 +124,7 @@ async def _services(
             )
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
             app[GATE] = gate
+            app[OBJECTS], app[REFERENCES] = objects, References(objects, redis.busy, clock=clock)
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
             app[ERASE] = _eraser(chat, characters, money.ledger)
             app[CHECKS] = {
@@ -128,6 +132,7 @@ async def _services(
                 "chroma": chroma.check,
                 "embedder": embedder.warm,
                 "model": model.check,
+                "objects": objects.check,
             }
             await accounts.ensure_owner()
             async with _swept(memory):

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """Another one for what may be evicted; the same as `redis_url` where unset."""
     chroma_url: SecretStr | None = _known("chroma_url")
     """A Chroma server on a private address; embedded where unset."""
+    objects_url: str | None = None
+    """Where pictures and model files are: `s3://bucket/prefix` or a folder. Unset: `objects` in the data folder."""
     shards: Annotated[int, Field(ge=1, le=64)] = 16
     """Chroma collections the windows are spread over. Fixed once the data folder exists."""
 
@@ -183,6 +185,15 @@ class Settings(BaseSettings):
     def _address(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not re.fullmatch(r"https?://[^\s/@]+(/[^\s#]*)?", value.get_secret_value()):
             raise ValueError("it is no address such as https://ops.example.org/budget")
+        return value
+
+    @field_validator("objects_url")
+    @classmethod
+    def _objects(cls, value: str | None) -> str | None:
+        if value is None or value.startswith(("/", "~")):
+            return value and str(Path(value).expanduser())
+        if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[a-z0-9][a-z0-9._-]*)*/?", value):
+            raise ValueError("it is neither s3://bucket/prefix (in small letters) nor a folder's full path")
         return value
 
     @field_validator("tenant_daily_budgets")

@@ -18,6 +18,7 @@ from server.settings import Settings
 from server.stores.chroma import ChromaShards, open_chroma
 from server.stores.redis import RedisPair, open_redis
 from server.stores.valkey import EmbeddedValkey, valkey_binary
+from tests.fakes.s3 import BUCKET, emptied, s3_server
 
 LOOK = """
 import os, sys
@@ -70,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is set in the shell that runs the tests, keys above all, must not reach them."""
     for name in list(os.environ):
-        if name in KNOWN_ENVIRONMENT or name.startswith("VESTIGE_"):
+        if name in KNOWN_ENVIRONMENT or name.startswith(("VESTIGE_", "AWS_")):
             monkeypatch.delenv(name)
 
 
@@ -130,6 +131,21 @@ async def redis_pair(
     async with open_redis(make_settings(redis_url=f"unix://{valkey_socket}"), DataFolder(tmp_path / "data")) as pair:
         await pair.state.flushall()
         yield pair
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """One S3 for this test process; use `s3`, which empties it first."""
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The `objects_url` of an empty bucket; AWS' variables lead there."""
+    for name, value in emptied(s3_address).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/some/prefix"
 
 
 @pytest.fixture

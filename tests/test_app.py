@@ -111,7 +111,7 @@ async def test_building_it_opens_nothing(make_settings: Callable[..., Settings])
 async def test_ready_means_that_every_part_answers(small: Settings, fake: FakeOpenAI) -> None:
     async with running(small, fake) as server:
         status, ready = await server.ask("GET", "/ready")
-        assert (status, set(ready["checks"])) == (200, {"redis", "chroma", "embedder", "model"})
+        assert (status, set(ready["checks"])) == (200, {"redis", "chroma", "embedder", "model", "objects"})
 
 
 async def test_its_document_and_its_metrics_cover_every_part(small: Settings, fake: FakeOpenAI) -> None:

@@ -9,6 +9,7 @@ from server.api.auth import acting_scope, principal
 from server.api.body import read_json
 from server.api.html import Html
 from server.api.keys import ACCOUNTS
+from server.catalog.references import References
 from server.catalog.store import CharacterStore
 from server.chat.party import Who
 from server.chat.service import ChatService
@@ -17,6 +18,7 @@ from server.memory.service import Memory
 from server.policy.gate import Gate
 from server.routing.ledger.open import Money
 from server.routing.report import Reporter
+from server.stores.objects import Objects
 
 CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
@@ -24,6 +26,8 @@ CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
 MONEY: web.AppKey[Money] = web.AppKey("money", Money)
 GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
+OBJECTS: web.AppKey[Objects] = web.AppKey("objects", Objects)
+REFERENCES: web.AppKey[References] = web.AppKey("references", References)
 ROUTING: web.AppKey[Reporter] = web.AppKey("routing", Reporter)
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -43,6 +43,11 @@ class DataFolder:
         return self.path / "characters"
 
     @property
+    def objects(self) -> Path:
+        """Pictures and model files, where no other object store is set. Workers use it without opening the rest."""
+        return self.path / "objects"
+
+    @property
     def run(self) -> Path:
         """What only matters while a server runs: sockets, logs of children, the sign-in token."""
         return self.path / "run"

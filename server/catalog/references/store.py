@@ -1,0 +1,206 @@
+"""Adding, reading and letting go of references.
+
+    objects    references/<sha256>.png     the picture
+               references/<sha256>.json    its size and findings; written last, so what has it is whole
+    state      vestige:references:<sha256>        who brought it: `tenant/user`, `tenant/-` for the shop
+               vestige:<tenant>:references:<user> what they brought
+
+A picture may be known to several people, who each brought it: knowing its hash alone is no right to it.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis.asyncio
+
+from server.catalog.references.clean import clean
+from server.catalog.references.models import Finding, Reference, check_sha256
+from server.errors import NotFound
+from server.ids import check_slug
+from server.stores.errors import store_errors
+from server.stores.objects import Objects, Stored
+
+__all__ = ["GRACE", "InUse", "References"]
+
+GRACE = timedelta(days=1)
+"""How long a picture that no item points to is kept: its item may be about to be made."""
+MOST_BYTES = 32 * 1024 * 1024
+"""Of a stored picture; noise of the largest size as PNG has less."""
+
+InUse = Callable[[Collection[str]], Awaitable[set[str]]]
+"""Which of these references an item points to."""
+
+_FOLDER = "references"
+_DECODING = 2
+_SHOP = "-"
+
+
+class References:
+    """The references of all tenants. Every method raises `StoreUnavailable` where a store does not answer."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        state: redis.asyncio.Redis,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._objects = objects
+        self._state = state
+        self._clock = clock
+        self._decoding = asyncio.Semaphore(_DECODING)
+
+    async def add(self, data: bytes, tenant: str, user: str | None) -> Reference:
+        """Stores the picture in `data`, re-encoded; the same twice is once. `user` None: it is the shop's.
+
+        Raises:
+            TooLarge, InvalidRequest: see `clean`.
+        """
+        async with self._decoding:
+            picture = await asyncio.to_thread(clean, data)
+        reference = Reference(picture.sha256, *picture.image.size, len(picture.data))
+        await self._note(picture.sha256, tenant, user)  # first: what is stored has somebody who can have it erased
+        # put, not add: it is as new as its last upload, and one that was damaged is whole again
+        await self._objects.put(path_of(picture.sha256), picture.data)
+        await self._objects.put(_sidecar(picture.sha256), _dumped(reference))
+        return reference
+
+    async def get(self, sha256: str) -> Reference:
+        """What is known of a reference.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return _loaded(await self._read(_sidecar(check_sha256(sha256)), 64 * 1024))
+
+    async def content(self, sha256: str) -> bytes:
+        """The picture, as PNG.
+
+        Raises:
+            NotFound: there is none, or what is there is not what its name says.
+        """
+        data = await self._read(path_of(sha256), MOST_BYTES)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise NotFound("This reference was damaged in the store: add the picture again.", sha256=sha256)
+        return data
+
+    async def may_use(self, sha256: str, tenant: str, user: str | None) -> bool:
+        """Whether this person (None: the shop) brought the picture, and so may make items of it and look at it."""
+        with store_errors("memory"):
+            found: Any = await self._state.sismember(_owners_key(check_sha256(sha256)), _owner(tenant, user))
+        return bool(found)
+
+    async def collect(self, referenced: Collection[str], *, grace: timedelta = GRACE) -> int:
+        """Deletes the pictures that are not among `referenced` and older than `grace`; says how many.
+
+        Whoever makes an item looks with `get` whether its reference is there, so one that is collected in the moment
+        in which it is brought again is asked for again, and not lost unseen.
+        """
+        before = self._clock() - grace
+        unused = [
+            each
+            async for each in self._objects.list(_FOLDER)
+            if each.modified < before and _sha256_of(each) not in referenced
+        ]
+        gone = 0
+        for each in unused:
+            now = await self._objects.head(each.path)
+            if now is None or now.modified >= before:  # brought again meanwhile
+                continue
+            await self._objects.delete(each.path)
+            if each.path.endswith(".png"):
+                await self._forget_owners(_sha256_of(each))
+                gone += 1
+        return gone
+
+    async def erase(self, tenant: str, user: str, in_use: InUse) -> int:
+        """Deletes the pictures a person brought, where nobody else did and no item that is left points to them.
+
+        Returns how many were deleted. Their own items must be gone already.
+        """
+        mine = _brought_key(tenant, user)
+        with store_errors("memory"):
+            brought: set[str] = await self._state.smembers(mine)  # type: ignore[misc]
+        kept = await in_use(brought) if brought else set()
+        gone = 0
+        for sha256 in sorted(brought):
+            key = _owners_key(sha256)
+            with store_errors("memory"):
+                async with self._state.pipeline(transaction=True) as pipe:
+                    pipe.srem(key, _owner(tenant, user))
+                    pipe.scard(key)
+                    others = (await pipe.execute())[1]
+            if not others and sha256 not in kept:
+                await self._objects.delete(_sidecar(sha256), path_of(sha256))
+                gone += 1
+            with store_errors("memory"):
+                await self._state.srem(mine, sha256)  # last: an erasure that breaks off goes on
+        return gone
+
+    async def _note(self, sha256: str, tenant: str, user: str | None) -> None:
+        with store_errors("memory"):
+            async with self._state.pipeline(transaction=True) as pipe:
+                pipe.sadd(_owners_key(sha256), _owner(tenant, user))
+                pipe.sadd(_brought_key(tenant, user), sha256)
+                await pipe.execute()
+
+    async def _forget_owners(self, sha256: str) -> None:
+        with store_errors("memory"):
+            owners: set[str] = await self._state.smembers(_owners_key(sha256))  # type: ignore[misc]
+            async with self._state.pipeline(transaction=True) as pipe:
+                pipe.delete(_owners_key(sha256))
+                for owner in owners:
+                    tenant, user = owner.split("/")
+                    pipe.srem(f"vestige:{tenant}:references:{user}", sha256)
+                await pipe.execute()
+
+    async def _read(self, path: str, most: int) -> bytes:
+        try:
+            return await self._objects.get(path, most=most)
+        except NotFound:
+            raise NotFound("There is no such reference: add the picture first.") from None
+
+
+def path_of(sha256: str) -> str:
+    """Where the picture is in the object store.
+
+    Raises:
+        NotFound: this cannot be the name of one.
+    """
+    return f"{_FOLDER}/{check_sha256(sha256)}.png"
+
+
+def _sidecar(sha256: str) -> str:
+    return f"{_FOLDER}/{sha256}.json"
+
+
+def _sha256_of(stored: Stored) -> str:
+    return stored.path.rpartition("/")[2].partition(".")[0]
+
+
+def _owner(tenant: str, user: str | None) -> str:
+    return f"{check_slug(tenant, 'tenant')}/{_SHOP if user is None else check_slug(user, 'user_id')}"
+
+
+def _owners_key(sha256: str) -> str:
+    return f"vestige:references:{sha256}"
+
+
+def _brought_key(tenant: str, user: str | None) -> str:
+    owner = _owner(tenant, user).partition("/")
+    return f"vestige:{owner[0]}:references:{owner[2]}"
+
+
+def _dumped(reference: Reference) -> bytes:
+    return json.dumps(asdict(reference)).encode()
+
+
+def _loaded(data: bytes) -> Reference:
+    document = json.loads(data)
+    findings = tuple(Finding(**finding) for finding in document.pop("findings"))
+    return Reference(**document, findings=findings)
