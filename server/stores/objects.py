@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -123,7 +123,7 @@ class Objects:
                 raise TooLarge(f"The object is larger than {most:,} bytes.", limit=most)
             return bytes(await found.bytes_async())
 
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to `end` (not included), in pieces of at most 8 MB.
 
         Raises:

@@ -193,14 +193,6 @@ def test_a_write_that_finds_no_room_leaves_nothing(settings: Settings, root: Pat
     assert files(root) == ["a/small.png"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-async def test_a_folder_made_read_only_says_so(in_folder: Objects, root: Path) -> None:
-    os.chmod(root, 0o500)
-    with pytest.raises(StoreUnavailable, match="cannot be written to"):
-        await in_folder.put("a/x.png", b"x")
-    os.chmod(root, 0o700)
-
-
 KILLED = """
 import asyncio, sys
 from pathlib import Path
