@@ -4,6 +4,7 @@
     ├─ InvalidRequest                 400 invalid_request      what the client sent cannot be used
     │  ├─ InvalidId                   400 invalid_id
     │  ├─ InvalidCard                 422 invalid_card         a character card that cannot be read
+    │  ├─ InvalidLora                 422 invalid_lora         no safetensors file, no LoRA, or its header lies
     │  ├─ NotVisual                   422 not_visual           an item that cannot be seen on anybody
     │  ├─ TooLarge                    413 too_large
     │  └─ UnsupportedMedia            415 unsupported_media    a content type or encoding that is not taken here
@@ -54,6 +55,7 @@ __all__ = [
     "IdempotencyMismatch",
     "InvalidCard",
     "InvalidId",
+    "InvalidLora",
     "InvalidRequest",
     "ModelError",
     "ModelExhausted",
@@ -113,6 +115,10 @@ class InvalidCard(InvalidRequest):
 
 class NotVisual(InvalidRequest):
     status, code = 422, "not_visual"
+
+
+class InvalidLora(InvalidRequest):
+    status, code = 422, "invalid_lora"
 
 
 class TooLarge(InvalidRequest):
