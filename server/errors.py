@@ -31,6 +31,7 @@
     │  └─ ModelExhausted              502 model_exhausted      every model of the chain was asked; details.attempts
     ├─ RenderError                    502 render_error         a ComfyUI host did not give a picture
     │  ├─ HostUnavailable             503 host_unavailable     not reachable, or it lost the render
+    │  ├─ HostOutOfMemory             503 host_out_of_memory   a model did not fit into the host's memory
     │  └─ GraphRejected               502 graph_rejected       a node, a model file or an input it does not have
     └─ StartupError                   the process ends with this one line: settings, data folder, ports, stores
        ├─ SettingsError
@@ -51,6 +52,7 @@ __all__ = [
     "Forbidden",
     "GenerationDisabled",
     "GraphRejected",
+    "HostOutOfMemory",
     "HostUnavailable",
     "IdempotencyMismatch",
     "InvalidCard",
@@ -223,6 +225,10 @@ class RenderError(VestigeError):
 
 class HostUnavailable(RenderError):
     status, code = 503, "host_unavailable"
+
+
+class HostOutOfMemory(RenderError):
+    status, code = 503, "host_out_of_memory"
 
 
 class GraphRejected(RenderError):

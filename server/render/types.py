@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Graph = Mapping[str, Mapping[str, Any]]
 """A graph in ComfyUI's API format: node id → `{"class_type", "inputs"}`."""
@@ -18,6 +18,14 @@ class Progress:
     share: float
     node: str | None = None
     waiting: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A live preview of a render that runs: a small picture as the host sends it, not decoded and not to be trusted."""
+
+    format: Literal["jpeg", "png"]
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

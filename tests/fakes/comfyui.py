@@ -1,9 +1,10 @@
 """A ComfyUI host that renders nothing, and can be made to misbehave. What it sends has the shapes that a real one was
-seen to send (v0.8.0); `tests/render/test_fake_is_true.py` holds it to them."""
+seen to send (v0.8.0); `tests/comfyui/test_fake_is_true.py` holds it to them."""
 
 import asyncio
 import json
 import struct
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
+
+from tests.fakes.comfyui_pack import add_pack
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
@@ -21,13 +25,24 @@ PNG = bytes.fromhex(
 @dataclass
 class FakeComfy:
     """`steps` progress messages per render, `pause` seconds between them. `started` counts runs by prompt id.
-    `fail_with` is what its node says after the first `fail_after` renders. `token` opens our pack's `presets`."""
+    `fail_with` is what its node says after the first `fail_after` renders, as an error of type `fail_type`. `token`
+    opens the routes of our pack (`comfyui_pack.py`); `pack` false is a host without it. `broken` answers everything
+    with 500."""
 
     steps: int = 4
     pause: float = 0.0
     drop_socket_at: int | None = None
     fail_with: str | None = None
     fail_after: int = 0
+    fail_type: str = "RuntimeError"
+    pack: bool = True
+    broken: bool = False
+    version: str = "0.8.0"
+    freed: list[Mapping[str, Any]] = field(default_factory=list)
+    models: dict[str, Any] = field(default_factory=dict)
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    filed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
     presets: dict[str, Any] = field(default_factory=dict)
     token: str | None = None
     interrupt_itself: bool = False
@@ -45,11 +60,12 @@ class FakeComfy:
     picture: Callable[[str], bytes] = lambda prompt_id: PNG
     url: str = ""
     _sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
+    _flagged: set[str] = field(default_factory=set)
     _clients: dict[str, str] = field(default_factory=dict)
     _queue: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=64 << 20)
+        app = web.Application(client_max_size=64 << 20, middlewares=[self._noted])
         app.router.add_get("/ws", self._ws)
         app.router.add_post("/prompt", self._prompt)
         app.router.add_get("/history/{prompt_id}", self._history)
@@ -59,7 +75,11 @@ class FakeComfy:
         app.router.add_post("/upload/image", self._upload)
         app.router.add_get("/view", self._view)
         app.router.add_get("/object_info", self._object_info)
-        app.router.add_get("/vestige/presets/{name}/{version}", self._preset)
+        app.router.add_get("/object_info/{kind}", self._object_info)
+        app.router.add_get("/system_stats", self._stats)
+        app.router.add_post("/free", self._free)
+        if self.pack:
+            add_pack(app, self)
         app.cleanup_ctx.append(self._worker)
         return app
 
@@ -68,6 +88,22 @@ class FakeComfy:
         async with asyncio.timeout(10):
             while not true():  # noqa: ASYNC110 - whatever a test waits for
                 await asyncio.sleep(0.005)
+
+    def restart(self) -> None:
+        """As a process that was killed and started again: queue and history are gone, files and the pack's are not."""
+        self.history.clear()
+        self.waiting.clear()
+        self.mark = uuid.uuid4().hex
+        for one in self.filed.values():
+            if one["state"] in ("queued", "running"):
+                one |= {"state": "error", "error": {"code": "lost", "message": "ComfyUI stopped."}}
+
+    def queued(self, prompt_id: str, graph: Mapping[str, Any], client_id: str, *, front: bool = False) -> None:
+        """Takes a graph in."""
+        self.graphs[prompt_id] = graph
+        self._clients[prompt_id] = client_id
+        self.waiting.insert(0 if front else len(self.waiting), prompt_id)
+        self._queue.put_nowait("")
 
     async def close_sockets(self) -> None:
         for socket in list(self._sockets.values()):
@@ -81,10 +117,10 @@ class FakeComfy:
 
     async def _work(self) -> None:
         while True:
-            prompt_id = await self._queue.get()
-            if prompt_id not in self.waiting:
+            await self._queue.get()
+            if not self.waiting:
                 continue
-            self.waiting.remove(prompt_id)
+            prompt_id = self.waiting.pop(0)
             self.running = prompt_id
             self.started[prompt_id] = self.started.get(prompt_id, 0) + 1
             await self._run(prompt_id)
@@ -107,9 +143,9 @@ class FakeComfy:
                 ending = ("execution_interrupted", own | {"node_id": sampler, "node_type": "KSampler", "executed": []})
                 break
             await self._say(prompt_id, "progress", own | {"value": step, "max": self.steps, "node": sampler})
-            await self._binary(prompt_id, struct.pack(">II", 1, 2) + PNG)
+            await self._preview(prompt_id, sampler)
         if ending is None and self.fail_with is not None and len(self.started) > self.fail_after:
-            failure = {"node_id": sampler, "node_type": "KSampler", "executed": [], "exception_type": "RuntimeError"}
+            failure = {"node_id": sampler, "node_type": "KSampler", "executed": [], "exception_type": self.fail_type}
             failure |= {"exception_message": self.fail_with, "traceback": ["…"]}
             ending = ("execution_error", own | failure)
         outputs = {}
@@ -125,6 +161,12 @@ class FakeComfy:
         await self._say(prompt_id, *ending, messages)
         if self.forget:
             return
+        for one in self.filed.values():
+            if one["prompt_id"] == prompt_id:
+                failed = (
+                    None if good else {"code": "execution_error", "message": self.fail_with, "node_type": "KSampler"}
+                )
+                one |= {"state": "done" if good else "error", "outputs": outputs, "error": failed}
         self.history[prompt_id] = {
             "prompt": [0, prompt_id, graph, {}, [saver]],
             "outputs": outputs,
@@ -140,10 +182,17 @@ class FakeComfy:
         if socket is not None and not socket.closed:
             await socket.send_str(json.dumps({"type": kind, "data": data}))
 
-    async def _binary(self, prompt_id: str, frame: bytes) -> None:
-        socket = self._sockets.get(self._clients.get(prompt_id, ""))
-        if socket is not None and not socket.closed:
-            await socket.send_bytes(frame)
+    async def _preview(self, prompt_id: str, node: str) -> None:
+        client = self._clients.get(prompt_id, "")
+        socket = self._sockets.get(client)
+        if socket is None or socket.closed:
+            return
+        if client not in self._flagged:
+            await socket.send_bytes(struct.pack(">II", 1, 2) + PNG)
+            return
+        about = {"node_id": node, "prompt_id": prompt_id, "display_node_id": node, "parent_node_id": None}
+        metadata = json.dumps(about | {"real_node_id": node, "image_type": "image/png"}).encode()
+        await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG)
 
     async def _ws(self, request: web.Request) -> web.WebSocketResponse:
         client = request.query["clientId"]
@@ -152,8 +201,11 @@ class FakeComfy:
         self._sockets[client] = socket
         status = {"status": {"exec_info": {"queue_remaining": len(self.waiting)}}, "sid": client}
         await socket.send_str(json.dumps({"type": "status", "data": status}))
-        async for _ in socket:
-            pass
+        async for message in socket:
+            if json.loads(message.data).get("type") == "feature_flags":
+                self._flagged.add(client)
+                flags = {"supports_preview_metadata": True, "max_upload_size": 104857600}
+                await socket.send_str(json.dumps({"type": "feature_flags", "data": flags}))
         self._sockets.pop(client, None)
         return socket
 
@@ -162,10 +214,7 @@ class FakeComfy:
         if self.reject is not None:
             return web.json_response(self.reject, status=400)
         prompt_id = body["prompt_id"]
-        self.graphs[prompt_id] = body["prompt"]
-        self._clients[prompt_id] = body.get("client_id", "")
-        self.waiting.append(prompt_id)
-        self._queue.put_nowait(prompt_id)
+        self.queued(prompt_id, body["prompt"], body.get("client_id", ""), front=bool(body.get("front")))
         if self.lose_answers:
             self.lose_answers -= 1
             assert request.transport is not None
@@ -202,19 +251,34 @@ class FakeComfy:
         return web.json_response({"name": image.filename, "subfolder": form["subfolder"], "type": "input"})
 
     async def _view(self, request: web.Request) -> web.Response:
+        if request.query["type"] == "input":
+            if f"{request.query['subfolder']}/{request.query['filename']}" not in self.uploads:
+                raise web.HTTPNotFound
+            return web.Response(body=PNG, content_type="image/png")
         name = request.query["filename"].removesuffix(".png")
         if name not in self.started:
             raise web.HTTPNotFound
         return web.Response(body=self.picture(name), content_type="image/png")
 
-    async def _preset(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
-            said = "Send the pack's token."
-            return web.json_response({"error": {"code": "unauthenticated", "message": said, "details": {}}}, status=401)
-        return web.json_response(self.presets["/".join(request.match_info.values())])
-
     async def _object_info(self, request: web.Request) -> web.Response:
-        return web.json_response(self.nodes)
+        kind = request.match_info.get("kind")
+        return web.json_response({one: self.nodes[one] for one in self.nodes if kind in (None, one)})
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        system = {"os": "linux", "comfyui_version": self.version, "pytorch_version": "2.13.0", "argv": ["main.py"]}
+        device = {"name": "cuda:0 NVIDIA H100", "type": "cuda", "index": 0, "vram_total": 80 << 30}
+        return web.json_response({"system": system, "devices": [device | {"vram_free": 70 << 30}]})
+
+    async def _free(self, request: web.Request) -> web.Response:
+        self.freed.append(await request.json())
+        return web.Response()
+
+    @web.middleware
+    async def _noted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.asked.append(f"{request.method} {request.path}")
+        if self.broken:
+            raise web.HTTPInternalServerError
+        return await handler(request)
 
 
 @asynccontextmanager
