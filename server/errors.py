@@ -6,6 +6,7 @@
     │  ├─ InvalidCard                 422 invalid_card         a character card that cannot be read
     │  ├─ InvalidLora                 422 invalid_lora         no safetensors file, no LoRA, or its header lies
     │  ├─ NotVisual                   422 not_visual           an item that cannot be seen on anybody
+    │  ├─ InvalidReference            422 invalid_reference    an address that gives no picture; details.reason
     │  ├─ TooLarge                    413 too_large
     │  └─ UnsupportedMedia            415 unsupported_media    a content type or encoding that is not taken here
     ├─ Unauthenticated                401 unauthenticated      no credential, or one that is wrong, used up or expired
@@ -58,6 +59,7 @@ __all__ = [
     "InvalidCard",
     "InvalidId",
     "InvalidLora",
+    "InvalidReference",
     "InvalidRequest",
     "ModelError",
     "ModelExhausted",
@@ -121,6 +123,10 @@ class NotVisual(InvalidRequest):
 
 class InvalidLora(InvalidRequest):
     status, code = 422, "invalid_lora"
+
+
+class InvalidReference(InvalidRequest):
+    status, code = 422, "invalid_reference"
 
 
 class TooLarge(InvalidRequest):

@@ -11,6 +11,7 @@ A picture may be known to several people, who each brought it: knowing its hash 
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -19,8 +20,9 @@ from typing import Any
 import redis.asyncio
 
 from server.catalog.references.clean import clean
+from server.catalog.references.fetch import Fetcher
 from server.catalog.references.models import Finding, Reference, check_sha256
-from server.errors import NotFound
+from server.errors import NotFound, RateLimited
 from server.ids import check_slug
 from server.stores.errors import store_errors
 from server.stores.objects import Objects, Stored
@@ -37,6 +39,7 @@ InUse = Callable[[Collection[str]], Awaitable[set[str]]]
 
 _FOLDER = "references"
 _DECODING = 2
+_FETCHING = 3  # at once for one person
 _SHOP = "-"
 
 
@@ -48,11 +51,14 @@ class References:
         objects: Objects,
         state: redis.asyncio.Redis,
         *,
+        fetcher: Fetcher | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._objects = objects
         self._state = state
+        self._fetcher = fetcher or Fetcher()
         self._clock = clock
+        self._fetching: Counter[str] = Counter()
         self._decoding = asyncio.Semaphore(_DECODING)
 
     async def add(self, data: bytes, tenant: str, user: str | None) -> Reference:
@@ -69,6 +75,26 @@ class References:
         await self._objects.put(path_of(picture.sha256), picture.data)
         await self._objects.put(_sidecar(picture.sha256), _dumped(reference))
         return reference
+
+    async def fetch(self, url: str, tenant: str, user: str | None) -> Reference:
+        """Fetches the picture at `url` now and stores it; the address is kept nowhere.
+
+        Raises:
+            InvalidReference: see `Fetcher.fetch`.
+            TooLarge, InvalidRequest: see `clean`.
+            RateLimited: others are being fetched for the same person; slow hosts must not keep everybody waiting.
+        """
+        owner = _owner(tenant, user)
+        if self._fetching[owner] >= _FETCHING:
+            raise RateLimited("Pictures are being fetched for you already: wait for them.", retry_after=5)
+        self._fetching[owner] += 1
+        try:
+            data = await self._fetcher.fetch(url)
+        finally:
+            self._fetching[owner] -= 1
+            if not self._fetching[owner]:
+                del self._fetching[owner]
+        return await self.add(data, tenant, user)
 
     async def get(self, sha256: str) -> Reference:
         """What is known of a reference.
