@@ -10,12 +10,26 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from server.accounts.service import Accounts
-from server.api import admin, characters, chat, complete, memory, middlewares, ops, routing, session, usage, usage_table
+from server.api import (
+    admin,
+    characters,
+    chat,
+    complete,
+    memory,
+    middlewares,
+    ops,
+    references,
+    routing,
+    session,
+    usage,
+    usage_table,
+)
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
 from server.api.services import CHARACTERS, CHAT, GATE, HTML, MEMORY, MONEY, OBJECTS, REFERENCES, ROUTING
 from server.catalog.references import References
+from server.catalog.references.fetch import Fetcher
 from server.catalog.store import CharacterStore
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
@@ -35,7 +49,7 @@ from server.stores.errors import store_errors
 from server.stores.objects_open import open_objects
 from server.stores.redis import RedisPair, open_redis
 from server.together import together
-from server.web.routes import Page
+from server.web.routes import IMAGE_ORIGIN, Page
 from server.web.routes import routes as page_routes
 
 __all__ = ["CHAT", "FOLDER", "MEMORY", "REDIS", "Overrides", "build_app"]
@@ -54,6 +68,7 @@ class Overrides:
 
     model: LanguageModel | None = None
     embedder: Embedder | None = None
+    fetcher: Fetcher | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     save_seconds: float = SAVE_SECONDS
     drain_seconds: float = DRAIN_SECONDS
@@ -69,7 +84,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    parts = (session, chat, complete, memory, characters, usage, usage_table, routing, admin, ops)
+    parts = (session, chat, complete, memory, characters, usage, usage_table, references, routing, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)
@@ -124,7 +139,11 @@ async def _services(
             )
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
             app[GATE] = gate
-            app[OBJECTS], app[REFERENCES] = objects, References(objects, redis.busy, clock=clock)
+            app[OBJECTS], app[REFERENCES] = (
+                objects,
+                References(objects, redis.busy, fetcher=overrides.fetcher, clock=clock),
+            )
+            app[IMAGE_ORIGIN] = await objects.origin()
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
             app[ERASE] = _eraser(chat, characters, money.ledger)
             app[CHECKS] = {

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
-from server.api.routes import Route
+from server.api.routes import JSON, Route
 
 __all__ = ["ErrorBody", "build_document"]
 
@@ -25,6 +25,7 @@ _PARAMETERS = {
     "message_id": "A message's id.",
     "window_id": "A memory window's id.",
     "pin_id": "A pin's id.",
+    "sha256": "The sha256 of what is stored.",
 }
 _ABOUT = (
     "Chat with characters that remember. A credential is an API key or the owner's token as a bearer, or the session "
@@ -119,7 +120,8 @@ def _operation(route: Route, by_model: References, components: Json) -> Json:
         operation["description"] = route.description
     if route.request is not None or route.consumes != ("application/json",):
         schema = {} if route.request is None else by_model[route.request]
-        operation["requestBody"] = {"required": True, "content": {kind: {"schema": schema} for kind in route.consumes}}
+        contents = {kind: {"schema": schema if kind in JSON else {}} for kind in route.consumes}
+        operation["requestBody"] = {"required": True, "content": contents}
     return operation
 
 

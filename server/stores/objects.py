@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
@@ -192,6 +193,11 @@ class Objects:
         if len(self._links) > _LINKS:
             self._links.popitem(last=False)
         return url
+
+    async def origin(self) -> str | None:
+        """Where links lead, such as `https://s3.example.org`: a page that shows pictures must allow it."""
+        link = await self.link("check", 60)
+        return None if link is None else "://".join(urlsplit(link)[:2])
 
     async def check(self) -> None:
         """Looks whether the store answers.

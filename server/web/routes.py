@@ -15,7 +15,7 @@ from aiohttp import web
 
 from server.errors import NotFound
 
-__all__ = ["CONTENT_SECURITY_POLICY", "Asset", "Page", "routes"]
+__all__ = ["CONTENT_SECURITY_POLICY", "IMAGE_ORIGIN", "Asset", "Page", "routes"]
 
 ROOT = Path(__file__).parent / "static"
 
@@ -35,6 +35,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "trusted-types vestige-message",
     )
 )
+
+IMAGE_ORIGIN: web.AppKey[str | None] = web.AppKey("image_origin")
+"""Where pictures come from beside this server: the object store's origin, None for a folder."""
 
 _TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
@@ -134,7 +137,10 @@ def routes(page: Page) -> list[web.RouteDef]:
     """
 
     async def index(request: web.Request) -> web.Response:
-        return _respond(request, page.index, _REVALIDATE, _PAGE_HEADERS)
+        headers = dict(_PAGE_HEADERS)
+        if elsewhere := request.app.get(IMAGE_ORIGIN):
+            headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace("blob:", f"blob: {elsewhere}")
+        return _respond(request, page.index, _REVALIDATE, headers)
 
     async def static(request: web.Request) -> web.Response:
         asset = page.assets.get(request.match_info["name"])

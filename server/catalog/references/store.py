@@ -121,6 +121,17 @@ class References:
             found: Any = await self._state.sismember(_owners_key(check_sha256(sha256)), _owner(tenant, user))
         return bool(found)
 
+    async def known_in(self, sha256: str, tenant: str) -> bool:
+        """Whether anybody of the tenant brought the picture, for those who look after its shop."""
+        with store_errors("memory"):
+            owners: set[str] = await self._state.smembers(_owners_key(check_sha256(sha256)))  # type: ignore[misc]
+        return any(owner.startswith(f"{tenant}/") for owner in owners)
+
+    async def count(self, tenant: str, user: str | None) -> int:
+        """How many pictures a person brought that are still kept."""
+        with store_errors("memory"):
+            return int(await self._state.scard(_brought_key(tenant, user)))
+
     async def collect(self, referenced: Collection[str], *, grace: timedelta = GRACE) -> int:
         """Deletes the pictures that are not among `referenced` and older than `grace`; says how many.
 
