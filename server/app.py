@@ -15,6 +15,7 @@ from server.api import (
     characters,
     chat,
     complete,
+    loras,
     memory,
     middlewares,
     ops,
@@ -27,13 +28,14 @@ from server.api import (
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
-from server.api.services import CHARACTERS, CHAT, GATE, HTML, MEMORY, MONEY, OBJECTS, REFERENCES, ROUTING
+from server.api.services import CHARACTERS, CHAT, GATE, HTML, LORAS, MEMORY, MONEY, OBJECTS, REFERENCES, ROUTING
 from server.catalog.references import References
 from server.catalog.references.fetch import Fetcher
 from server.catalog.store import CharacterStore
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
 from server.ending import end
+from server.loras.service import Loras
 from server.memory.embedding import Embedder, make_embedder
 from server.memory.service import Memory
 from server.memory.views import MemoryOptions
@@ -84,7 +86,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    parts = (session, chat, complete, memory, characters, usage, usage_table, references, routing, admin, ops)
+    parts = (session, chat, complete, memory, characters, loras, usage, usage_table, references, routing, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)
@@ -144,6 +146,7 @@ async def _services(
                 References(objects, redis.busy, fetcher=overrides.fetcher, clock=clock),
             )
             app[IMAGE_ORIGIN] = await objects.origin()
+            app[LORAS] = Loras.over(redis.busy, objects, folder, registry=metrics.registry, clock=clock)
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
             app[ERASE] = _eraser(chat, characters, money.ledger)
             app[CHECKS] = {

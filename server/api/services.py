@@ -14,6 +14,7 @@ from server.catalog.store import CharacterStore
 from server.chat.party import Who
 from server.chat.service import ChatService
 from server.errors import NotFound
+from server.loras.service import Loras
 from server.memory.service import Memory
 from server.policy.gate import Gate
 from server.routing.ledger.open import Money
@@ -24,6 +25,7 @@ CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
+LORAS: web.AppKey[Loras] = web.AppKey("loras", Loras)
 MONEY: web.AppKey[Money] = web.AppKey("money", Money)
 GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
 OBJECTS: web.AppKey[Objects] = web.AppKey("objects", Objects)

@@ -19,7 +19,7 @@ from server.api.keys import ACCOUNTS, METRICS, SETTINGS
 from server.api.routes import add_routes
 from server.cli.running import Running, find
 from server.datafolder import DataFolder
-from server.errors import VestigeError
+from server.errors import NotFound, VestigeError
 from server.metrics import Metrics
 from server.settings import Settings
 from server.stores.redis import open_redis
@@ -37,19 +37,45 @@ class AdminApi:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        query: dict[str, str] | None = None,
+        seconds: float = _SECONDS,
+    ) -> Any:
         """The answer's JSON, None where it has none.
 
         Raises:
-            CommandFailed: the server refused, or went away.
+            NotFound: the server knows no such thing.
+            CommandFailed: it refused, or went away.
         """
+        return _json(await self._asked(method, path, json=body, params=query, timeout=seconds))
+
+    async def send(self, path: str, pieces: AsyncIterator[bytes], length: int, *, seconds: float) -> Any:
+        """Posts a file of `length` bytes as it is read; the answer's JSON. Raises as `call`."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        return _json(await self._asked("POST", path, content=pieces, headers=headers, timeout=seconds))
+
+    async def fetch(self, path: str) -> bytes:
+        """The answer as it is, such as a picture. Raises as `call`."""
+        return (await self._asked("GET", path)).content
+
+    async def _asked(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            response = await self._client.request(method, path, json=body)
+            response = await self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise CommandFailed(f"The server did not answer ({type(error).__name__}): try again.") from error
         if response.is_error:
-            raise CommandFailed(response.json()["error"]["message"])
-        return response.json() if response.content else None
+            refused = NotFound if response.status_code == NotFound.status else CommandFailed
+            raise refused(response.json()["error"]["message"])
+        return response
+
+
+def _json(response: httpx.Response) -> Any:
+    return response.json() if response.content else None
 
 
 @asynccontextmanager

@@ -79,6 +79,7 @@ class LoraSummary:
     bytes: int
     base_family: str | None
     base_sha256: str | None
+    evidence: str
     dim: int | None
     alpha: float | None
     steps: int | None

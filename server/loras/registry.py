@@ -11,6 +11,7 @@ The state Redis holds, for each tenant:
     vestige:{tenant}:loras:records       name@number → the record (json)
     vestige:{tenant}:loras:files         "name sha256" → number
     vestige:{tenant}:loras:last          name → the highest number
+    vestige:{tenant}:loras:uploads       sha256 of what the tenant sent: knowing a hash is no right to a file
     vestige:{tenant}:loras:hot           names whose live version stays on every host
     vestige:{tenant}:loras:before:{name} what was live before, newest last
     vestige:{tenant}:loras:moves:{name}  how the pointer moved, newest last (json)
@@ -114,6 +115,16 @@ class Registry:
         if number == 1:
             await self._tell(tenant, made)
         return made, True
+
+    async def uploaded(self, tenant: str, sha256: str) -> None:
+        """Notes that a tenant sent this file."""
+        with store_errors("memory"):
+            await _answer(self._redis.sadd(_key(tenant, "uploads"), sha256))
+
+    async def owns(self, tenant: str, sha256: str) -> bool:
+        """Whether a tenant ever sent this file."""
+        with store_errors("memory"):
+            return bool(await _answer(self._redis.sismember(_key(tenant, "uploads"), sha256)))
 
     async def get(self, tenant: str, name: str, version: int) -> LoraRecord:
         """A version in full.
@@ -244,6 +255,7 @@ def _summary_json(record: LoraRecord) -> str:
             "bytes": record.file.bytes,
             "base_family": facts.base_family,
             "base_sha256": facts.base_sha256,
+            "evidence": facts.evidence,
             "dim": facts.dim,
             "alpha": facts.alpha,
             "steps": facts.steps,
