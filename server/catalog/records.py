@@ -11,10 +11,14 @@ from server.ids import check_slug
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks. `user` is None for a credential that belongs to nobody, such as a service's key."""
+    """Who asks. `user` is None for a credential that belongs to nobody, such as a service's key.
+
+    `keeper`: looks after the shop's items, and sees no more than others of what people own.
+    """
 
     user: str | None
     admin: bool = False
+    keeper: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Literal, ParamSpec, TypeVar
 
 from server.catalog import pictures
 from server.catalog.files import disk_errors
+from server.catalog.etags import matches
 from server.catalog.models import CharacterDraft, CharacterFields
 from server.catalog.reading import CardFile, read_card, write_card
 from server.catalog.records import CharacterRecord, Viewer
@@ -177,7 +178,7 @@ class CharacterStore:
         with shelf.lock:
             record = self._editable(tenant, id, viewer)
             self._get(tenant, id, viewer)
-            if not _matches(if_match, record.etag):
+            if not matches(if_match, record.etag):
                 raise Conflict("This character was changed meanwhile: load it again, then save.", etag=record.etag)
             sharing = record.shared if changes.sharing is None else changes.sharing
             return shelf.save(record, record.card.edited(changes.fields()), sharing)
@@ -232,11 +233,6 @@ class CharacterStore:
             for record in records:
                 shelf.remove(record)
         return len(records)
-
-
-def _matches(if_match: str | None, etag: str) -> bool:
-    """Whether an `If-Match`, as it came or bare, allows a change of what has this etag."""
-    return if_match is None or if_match.strip() == "*" or if_match.strip().removeprefix("W/").strip('"') == etag
 
 
 async def _in_thread(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
