@@ -30,16 +30,14 @@ def _visible(value: str) -> str:
 
 def _file(value: str) -> str:
     if _UNSAFE_PATH.search(value):
-        raise PydanticCustomError("file_name", "must be a file's name as ComfyUI lists it, such as sdxl/base.safetensors")
+        raise PydanticCustomError("file_name", "must be a file as ComfyUI lists it, such as sdxl/base.safetensors")
     return _visible(value)
 
 
-def _price(value: dict[str, Any] | None) -> dict[str, Any] | None:
+def _price(value: dict[str, Any]) -> dict[str, Any]:
     """Raises:
     PydanticCustomError: it is nested too deep, has a number JSON does not have, or is too long.
     """
-    if value is None:
-        return None
     value = _plain(value, 1)
     size = len(compact(value))
     if size > limits.PRICE_BYTES:
@@ -67,9 +65,7 @@ def _plain(value: Any, depth: int) -> Any:
     return value
 
 
-Title = Annotated[
-    str, BeforeValidator(_line), Field(min_length=1, max_length=limits.TITLE), AfterValidator(_visible)
-]
+Title = Annotated[str, BeforeValidator(_line), Field(min_length=1, max_length=limits.TITLE), AfterValidator(_visible)]
 Hint = Annotated[str, BeforeValidator(_line), Field(max_length=limits.HINT)]
 Category = Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -1,4 +1,4 @@
-"""Names of the catalog's keys in the state Redis. The tenant is in each; ids hold no colon, so none runs into another."""
+"""Names of the catalog's keys in the state Redis. The tenant is in each; ids hold no colon, so none meets another."""
 
 from dataclasses import dataclass
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 from server.catalog import pictures
-from server.catalog.files import disk_errors
 from server.catalog.etags import matches
+from server.catalog.files import disk_errors
 from server.catalog.models import CharacterDraft, CharacterFields
 from server.catalog.reading import CardFile, read_card, write_card
 from server.catalog.records import CharacterRecord, Viewer

@@ -16,10 +16,10 @@ class ItemFields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     category: Category = "other"
-    visual: bool = Field(True, description="Whether it can be seen on a character; one that cannot is only owned.")
-    prompt_hint: Hint = Field("", description="What the picture's prompt says of it, such as `red wool coat`.")
-    reference: Sha256 | None = Field(None, description="The picture's sha256, as POST /v1/references answers it.")
-    price: Price | None = Field(None, description="The price tag: any JSON object of at most 4,096 bytes.")
+    visual: bool = Field(default=True, description="Whether it shows on a character; else it is only owned.")
+    prompt_hint: Hint = Field(default="", description="What the picture's prompt says of it, such as `red wool coat`.")
+    reference: Sha256 | None = Field(default=None, description="The picture's sha256, from POST /v1/references.")
+    price: Price | None = Field(default=None, description="The price tag: any JSON object of at most 4,096 bytes.")
 
     def sent(self) -> dict[str, Any]:
         """The fields that were sent."""
@@ -35,7 +35,7 @@ class ItemDraft(ItemFields):
     id: str | None = None
     title: Title
     private: bool = False
-    public: bool | None = Field(None, description="Whether everyone sees it in the shop; yes where not given.")
+    public: bool | None = Field(default=None, description="Whether everyone sees it in the shop; yes where not given.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -52,7 +52,7 @@ class ItemDraft(ItemFields):
 
 
 class ItemChanges(ItemFields):
-    """The fields to change; one that is not sent stays as it is. Taking `public` away hides it from those who have none."""
+    """The fields to change; one that is not sent stays as it is. Not `public`, only those who own one see it."""
 
-    title: Title = Field("", validate_default=False)
+    title: Title = Field(default="", validate_default=False)
     public: bool = True

@@ -10,10 +10,11 @@ from redis.asyncio import Redis
 
 from server.catalog.items import limits
 from server.catalog.items.codec import decode_grant, encode_grant
+from server.catalog.items.items import Items
 from server.catalog.items.model import Grant, How, Item, OnGrant, Owned
-from server.catalog.items.store import Items
 from server.catalog.items.telling import Teller
 from server.catalog.keys import UNTOLD, UNTOLD_DUE, Keys
+from server.catalog.places import check_place, place
 from server.catalog.scripts import STORE, Scripts
 from server.errors import Conflict, Forbidden, IdempotencyMismatch, InvalidRequest, NotFound, TooLarge, VestigeError
 from server.ids import check_slug, new_id
@@ -32,7 +33,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class OwnedPage:
-    """What somebody owns, newest first. `next` is the item after which the following page begins, None at the end."""
+    """What somebody owns, newest first. `next` is where the following page begins, None at the end."""
 
     owned: Sequence[Owned]
     next: str | None
@@ -127,29 +128,27 @@ class Inventory:
             held = await self._state.hexists(Keys(tenant).inventory(user), item)
         return bool(held) and await self._items.find(tenant, item) is not None
 
-    async def owned(
-        self, tenant: str, user: str, *, after: str | None = None, limit: int = limits.OWNED
-    ) -> OwnedPage:
+    async def owned(self, tenant: str, user: str, *, after: str | None = None, limit: int = limits.OWNED) -> OwnedPage:
         """What a user owns, own uploads too.
 
         Raises:
             InvalidId: `user` cannot be an id.
+            InvalidRequest: `after` is no page's `next`.
         """
+        check_place(after)
         name = Keys(tenant).inventory(check_slug(user, "user_id"))
         with store_errors(STORE):
             raws = cast(dict[str, str], await self._state.hgetall(name))
-        grants = sorted(map(decode_grant, raws.values()), key=lambda grant: (grant.at, grant.id), reverse=True)
-        if after is not None:
-            ids = [grant.item for grant in grants]
-            grants = grants[ids.index(after) + 1 :] if after in ids else []
-        page, rest = grants[:limit], grants[limit:]
+        placed = {place(grant.at, grant.item): grant for grant in map(decode_grant, raws.values())}
+        places = sorted((each for each in placed if after is None or each < after), reverse=True)
+        page = [placed[each] for each in places[:limit]]
         items = await self._items.found(tenant, [grant.item for grant in page])
         gone = [grant.item for grant in page if grant.item not in items]
         if gone:
             with store_errors(STORE):
                 await self._state.hdel(name, *gone)  # deleted items: they count no more, and their ids never come back
         owned = [Owned(items[grant.item], grant) for grant in page if grant.item in items]
-        return OwnedPage(owned, page[-1].item if rest else None)
+        return OwnedPage(owned, places[limit - 1] if places[limit:] else None)
 
     async def erase(self, tenant: str, user: str) -> int:
         """Takes out all that names the user but their own uploads (`Items.erase`), and answers how much they owned."""

@@ -17,9 +17,9 @@ How = Literal["bought", "granted", "gift", "uploaded"]
 class Item:
     """What can be worn, or only owned where it is not `visual`.
 
-    `reference` is the picture's sha256, None where there is none yet. `owner` None is the shop; an item of the shop that
-    is not `public` is seen by those who own one and by the shop's keepers. `price` means nothing to us. `etag` changes
-    with every change.
+    `reference` is the picture's sha256, None where there is none yet. `owner` None is the shop; an item of the shop
+    that is not `public` is seen by those who own one and by the shop's keepers. `price` means nothing to us. `etag`
+    changes with every change.
     """
 
     id: str

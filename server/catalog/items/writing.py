@@ -9,11 +9,12 @@ from server.catalog.items import limits
 from server.catalog.items.codec import decode_item, encode_grant, encode_item
 from server.catalog.items.model import Grant, Item
 from server.catalog.keys import REFERENCES, Keys
+from server.catalog.places import place
 from server.catalog.scripts import Scripts
 from server.errors import Conflict, TooLarge, VestigeError
 from server.ids import new_id
 
-__all__ = ["Change", "Changed", "item_change", "place_of", "write"]
+__all__ = ["Change", "Changed", "item_change", "write"]
 
 
 class Changed(Conflict):
@@ -84,11 +85,6 @@ async def write(scripts: Scripts, tenant: str, changes: Sequence[Change]) -> Non
         raise _refusal(str(state), str(at), most)
 
 
-def place_of(item: Item) -> str:
-    """Where an item stands on a shelf: by the time it was made, and its id."""
-    return f"{int(item.created.timestamp() * 1000):013d}.{item.id}"
-
-
 def _shelves(keys: Keys, item: Item | None) -> dict[str, str]:
     if item is None:
         return {}
@@ -96,7 +92,7 @@ def _shelves(keys: Keys, item: Item | None) -> dict[str, str]:
         names = (keys.own(item.owner),)
     else:
         names = (keys.shop, keys.category(item.category)) if item.public else (keys.hidden,)
-    return dict.fromkeys(names, place_of(item))
+    return dict.fromkeys(names, place(item.created, item.id))
 
 
 def _refusal(state: str, at: str, most: Mapping[str, int]) -> VestigeError:

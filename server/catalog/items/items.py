@@ -15,6 +15,7 @@ from server.catalog.items.drafts import ItemChanges, ItemDraft
 from server.catalog.items.model import Item, ItemPage
 from server.catalog.items.writing import Changed, item_change, write
 from server.catalog.keys import REFERENCES, Keys
+from server.catalog.places import check_place, id_at
 from server.catalog.records import Viewer
 from server.catalog.scripts import STORE, Scripts
 from server.errors import Conflict, Forbidden, InvalidRequest, NotFound
@@ -24,17 +25,20 @@ from server.stores.errors import store_errors
 __all__ = ["Items", "KnownReferences"]
 
 _TRIES = 5
-_PLACE = re.compile(r"[0-9]{13}\.[a-z0-9_-]{1,64}")
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 
 
 class KnownReferences(Protocol):
-    """The pictures that are stored; `server.catalog.references` has them."""
+    """The pictures that are stored, and who brought them: `server.catalog.references.References`."""
 
     async def get(self, sha256: str) -> object:
         """Raises:
         NotFound: there is no such picture.
         """
+        ...
+
+    async def may_use(self, sha256: str, tenant: str, user: str | None) -> bool:
+        """Whether this person (None: the shop) brought the picture."""
         ...
 
 
@@ -71,8 +75,6 @@ class Items:
             Forbidden: `hidden`, by somebody who does not keep the shop.
         """
         keys = Keys(tenant)
-        if after is not None and not _PLACE.fullmatch(after):
-            raise InvalidRequest("'after' is not where a page of this list begins.", field="after")
         if hidden and not (viewer.keeper or viewer.admin):
             raise Forbidden("Only the shop's keepers see what it does not show.", field="hidden")
         if mine:
@@ -82,7 +84,7 @@ class Items:
         if shelf is None:
             return ItemPage((), None)
         filtered = category if mine or hidden else None
-        return await self._page(tenant, shelf, filtered, after, limit)
+        return await self._page(tenant, shelf, filtered, check_place(after), limit)
 
     async def get(self, tenant: str, id: str, viewer: Viewer) -> Item:
         """One item.
@@ -109,16 +111,16 @@ class Items:
             raws = cast(list[str | None], await self._state.hmget(Keys(tenant).items, names))
         return {id: decode_item(id, raw) for id, raw in zip(names, raws, strict=True) if raw is not None}
 
-    async def create(self, tenant: str, draft: ItemDraft, *, owner: str | None) -> Item:
-        """A new item: of the shop, or `owner`'s own, who has it in their inventory from then on.
+    async def create(self, tenant: str, draft: ItemDraft, *, owner: str | None, by: str | None = None) -> Item:
+        """A new item: of the shop, or `owner`'s own, who has it in their inventory from then on. `by`: who makes it.
 
         Raises:
-            InvalidRequest: there is no such reference.
+            InvalidRequest: there is no such reference, or none that they brought.
             Conflict: the id is taken, or was an item's that is deleted.
             TooLarge: there are too many already.
         """
         id = new_id("item") if draft.id is None else check_slug(draft.id, "id")
-        await self._check_reference(draft.reference)
+        await self.check_reference(tenant, draft.reference, owner, by)
         now = self._now()
         public = owner is None and draft.public is not False
         item = Item(id=id, owner=owner, public=public, created=now, modified=now, **draft.fields())
@@ -138,12 +140,13 @@ class Items:
             NotFound: as `get`.
             Forbidden: the viewer sees it but may not change it.
             Conflict: `if_match` is an etag and the item has another one by now.
-            InvalidRequest: there is no such reference, or a private item was to be public.
+            InvalidRequest: there is no such reference, or none that they brought; or a private item was to be public.
         """
         sent = changes.sent()
-        await self._check_reference(sent.get("reference"))
         for _ in range(_TRIES):
             raw, item = await self._editable(tenant, id, viewer, if_match)
+            if sent.get("reference") != item.reference:
+                await self.check_reference(tenant, sent.get("reference"), item.owner, viewer.user)
             if item.owner is not None and sent.get("public"):
                 raise InvalidRequest("A private item cannot be public.", field="public")
             change = item_change(tenant, id, raw, replace(item, **sent, modified=self._now()))
@@ -196,6 +199,27 @@ class Items:
             counts = cast(list[str | None], await self._state.hmget(REFERENCES, names))
         return {name for name, count in zip(names, counts, strict=True) if count is not None}
 
+    async def referenced(self) -> "set[str]":
+        """Every reference that an item of any tenant shows."""
+        with store_errors(STORE):
+            return set(cast("list[str]", await self._state.hkeys(REFERENCES)))
+
+    async def check_reference(self, tenant: str, sha256: str | None, *brought_by: str | None) -> None:
+        """Raises:
+        InvalidRequest: there is no such picture, or none of these people (None: the shop) brought it: knowing its hash
+            is no right to it.
+        """
+        if sha256 is None:
+            return
+        try:
+            await self._references.get(sha256)
+        except NotFound:
+            known = False
+        else:
+            known = any([await self._references.may_use(sha256, tenant, user) for user in dict.fromkeys(brought_by)])
+        if not known:
+            raise InvalidRequest("There is no such reference of yours: upload the picture first.", field="reference")
+
     async def _page(self, tenant: str, shelf: str, category: str | None, after: str | None, limit: int) -> ItemPage:
         """Goes on until the page is full: a filter, or what was deleted a moment ago, leaves gaps."""
         items: list[Item] = []
@@ -208,7 +232,7 @@ class Items:
                         shelf, cast(Any, upper), cast(Any, "-"), desc=True, bylex=True, offset=0, num=limit + 1
                     ),
                 )
-            ids = [place.partition(".")[2] for place in places]
+            ids = [id_at(place) for place in places]
             found = await self.found(tenant, ids)
             for at, id in enumerate(ids):
                 item = found.get(id)
@@ -229,12 +253,13 @@ class Items:
 
     async def _seen(self, tenant: str, id: str, viewer: Viewer) -> tuple[str, Item]:
         raw, item = await self._read(tenant, id)
-        if raw is not None and item is not None:
-            if item.visible_to(viewer) or (viewer.user is not None and await self._owned(tenant, viewer.user, id)):
-                return raw, item
-        raise NotFound("There is no such item.", item_id=id)
+        if raw is None or item is None or not (item.visible_to(viewer) or await self._owned(tenant, viewer.user, id)):
+            raise NotFound("There is no such item.", item_id=id)
+        return raw, item
 
-    async def _owned(self, tenant: str, user: str, id: str) -> bool:
+    async def _owned(self, tenant: str, user: str | None, id: str) -> bool:
+        if user is None:
+            return False
         with store_errors(STORE):
             return bool(await self._state.hexists(Keys(tenant).inventory(user), id))
 
@@ -246,18 +271,7 @@ class Items:
             raise Conflict("This item was changed meanwhile: load it again, then save.", etag=item.etag)
         return raw, item
 
-    async def _check_reference(self, sha256: str | None) -> None:
-        if sha256 is None:
-            return
-        try:
-            await self._references.get(sha256)
-        except NotFound:
-            raise InvalidRequest(
-                "There is no such reference: upload the picture first.", field="reference"
-            ) from None
-
     def _now(self) -> datetime:
         """To the millisecond, as it is kept."""
         now = self._clock()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
-

@@ -1,0 +1,1 @@
+"""How characters are rendered: their models, their scene, their tuning."""
