@@ -28,7 +28,20 @@ from server.api import (
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
-from server.api.services import CHARACTERS, CHAT, GATE, HTML, LORAS, MEMORY, MONEY, OBJECTS, REFERENCES, ROUTING
+from server.api.services import (
+    CATALOG,
+    CHARACTERS,
+    CHAT,
+    GATE,
+    HTML,
+    LORAS,
+    MEMORY,
+    MONEY,
+    OBJECTS,
+    REFERENCES,
+    ROUTING,
+)
+from server.catalog.catalog import Catalog
 from server.catalog.references import References
 from server.catalog.references.fetch import Fetcher
 from server.catalog.store import CharacterStore
@@ -141,14 +154,13 @@ async def _services(
             )
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
             app[GATE] = gate
-            app[OBJECTS], app[REFERENCES] = (
-                objects,
-                References(objects, redis.busy, fetcher=overrides.fetcher, clock=clock),
-            )
+            references = References(objects, redis.busy, fetcher=overrides.fetcher, clock=clock)
+            loras = Loras.over(redis.busy, objects, folder, registry=metrics.registry, clock=clock)
+            catalog = Catalog.over(redis.busy, references, loras.registry, clock=clock)
+            app[OBJECTS], app[REFERENCES], app[LORAS], app[CATALOG] = objects, references, loras, catalog
             app[IMAGE_ORIGIN] = await objects.origin()
-            app[LORAS] = Loras.over(redis.busy, objects, folder, registry=metrics.registry, clock=clock)
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
-            app[ERASE] = _eraser(chat, characters, money.ledger)
+            app[ERASE] = _eraser(chat, characters, catalog, references, money.ledger)
             app[CHECKS] = {
                 "redis": lambda: _ping(redis),
                 "chroma": chroma.check,
@@ -157,17 +169,24 @@ async def _services(
                 "objects": objects.check,
             }
             await accounts.ensure_owner()
-            async with _swept(memory):
+            async with _swept(memory), catalog.telling():
                 yield
 
 
-def _eraser(chat: ChatService, characters: CharacterStore, ledger: Ledger) -> Erase:
+def _eraser(
+    chat: ChatService, characters: CharacterStore, catalog: Catalog, references: References, ledger: Ledger
+) -> Erase:
     async def erase(tenant: str, user: str) -> Mapping[str, int]:
         await ledger.forget(tenant, user)
         deleted = await chat.delete_user(tenant, user)
+        for character in await characters.owned(tenant, user):
+            await catalog.looks.delete(tenant, character.id)
         made = await characters.delete_owned(tenant, user)
+        worn = await catalog.erase(tenant, user)
+        pictures = await references.erase(tenant, user, catalog.items.shown)
         await ledger.forget(tenant, user)  # a reply that was under way may have made an attempt since
-        return {"conversations": deleted.conversations, "messages": deleted.messages, "characters": made}
+        counts = {"conversations": deleted.conversations, "messages": deleted.messages, "characters": made}
+        return {**counts, **worn, "references": pictures}
 
     return erase
 

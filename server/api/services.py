@@ -9,6 +9,7 @@ from server.api.auth import acting_scope, principal
 from server.api.body import read_json
 from server.api.html import Html
 from server.api.keys import ACCOUNTS
+from server.catalog.catalog import Catalog
 from server.catalog.references import References
 from server.catalog.store import CharacterStore
 from server.chat.party import Who
@@ -23,6 +24,7 @@ from server.stores.objects import Objects
 
 CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
+CATALOG: web.AppKey[Catalog] = web.AppKey("catalog", Catalog)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
 LORAS: web.AppKey[Loras] = web.AppKey("loras", Loras)

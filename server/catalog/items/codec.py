@@ -9,21 +9,24 @@ from typing import Any
 from server.catalog.items.model import Grant, Item
 
 
+def item_data(item: Item) -> dict[str, Any]:
+    """An item as JSON, without its id."""
+    return {
+        "title": item.title,
+        "category": item.category,
+        "visual": item.visual,
+        "prompt_hint": item.prompt_hint,
+        "reference": item.reference,
+        "price": item.price,
+        "owner": item.owner,
+        "public": item.public,
+        "created": _time(item.created),
+        "modified": _time(item.modified),
+    }
+
+
 def encode_item(item: Item) -> str:
-    return _compact(
-        {
-            "title": item.title,
-            "category": item.category,
-            "visual": item.visual,
-            "prompt_hint": item.prompt_hint,
-            "reference": item.reference,
-            "price": item.price,
-            "owner": item.owner,
-            "public": item.public,
-            "created": _time(item.created),
-            "modified": _time(item.modified),
-        }
-    )
+    return _compact(item_data(item))
 
 
 def decode_item(id: str, raw: str) -> Item:
@@ -32,18 +35,21 @@ def decode_item(id: str, raw: str) -> Item:
     return Item(id=id, etag=etag(raw), **{**data, **times})
 
 
+def grant_data(grant: Grant) -> dict[str, Any]:
+    """A grant as JSON."""
+    return {
+        "id": grant.id,
+        "tenant": grant.tenant,
+        "user": grant.user,
+        "item": grant.item,
+        "how": grant.how,
+        "giver": grant.giver,
+        "at": _time(grant.at),
+    }
+
+
 def encode_grant(grant: Grant) -> str:
-    return _compact(
-        {
-            "id": grant.id,
-            "tenant": grant.tenant,
-            "user": grant.user,
-            "item": grant.item,
-            "how": grant.how,
-            "giver": grant.giver,
-            "at": _time(grant.at),
-        }
-    )
+    return _compact(grant_data(grant))
 
 
 def decode_grant(raw: str) -> Grant:

@@ -41,6 +41,10 @@ class KnownReferences(Protocol):
         """Whether this person (None: the shop) brought the picture."""
         ...
 
+    async def known_in(self, sha256: str, tenant: str) -> bool:
+        """Whether anybody of the tenant did."""
+        ...
+
 
 class Items:
     """Items by tenant. Every method may raise `StoreUnavailable`.
@@ -111,16 +115,22 @@ class Items:
             raws = cast(list[str | None], await self._state.hmget(Keys(tenant).items, names))
         return {id: decode_item(id, raw) for id, raw in zip(names, raws, strict=True) if raw is not None}
 
-    async def create(self, tenant: str, draft: ItemDraft, *, owner: str | None, by: str | None = None) -> Item:
-        """A new item: of the shop, or `owner`'s own, who has it in their inventory from then on. `by`: who makes it.
+    async def create(self, tenant: str, draft: ItemDraft, viewer: Viewer) -> Item:
+        """A new item: of the shop, or the viewer's own, who has it in their inventory from then on.
 
         Raises:
-            InvalidRequest: there is no such reference, or none that they brought.
+            Forbidden: it is for the shop, and the viewer does not keep it.
+            InvalidRequest: there is no such reference of theirs, or it is private and the viewer is nobody.
             Conflict: the id is taken, or was an item's that is deleted.
             TooLarge: there are too many already.
         """
+        owner = viewer.user if draft.private else None
+        if draft.private and owner is None:
+            raise InvalidRequest("A private item is somebody's: name them with user_id.", field="user_id")
+        if not draft.private and not (viewer.keeper or viewer.admin):
+            raise Forbidden('Only the shop\'s keepers add to it: send "private": true for an item of your own.')
         id = new_id("item") if draft.id is None else check_slug(draft.id, "id")
-        await self.check_reference(tenant, draft.reference, owner, by)
+        await self.check_reference(tenant, draft.reference, viewer)
         now = self._now()
         public = owner is None and draft.public is not False
         item = Item(id=id, owner=owner, public=public, created=now, modified=now, **draft.fields())
@@ -146,7 +156,7 @@ class Items:
         for _ in range(_TRIES):
             raw, item = await self._editable(tenant, id, viewer, if_match)
             if sent.get("reference") != item.reference:
-                await self.check_reference(tenant, sent.get("reference"), item.owner, viewer.user)
+                await self.check_reference(tenant, sent.get("reference"), viewer)
             if item.owner is not None and sent.get("public"):
                 raise InvalidRequest("A private item cannot be public.", field="public")
             change = item_change(tenant, id, raw, replace(item, **sent, modified=self._now()))
@@ -204,10 +214,9 @@ class Items:
         with store_errors(STORE):
             return set(cast("list[str]", await self._state.hkeys(REFERENCES)))
 
-    async def check_reference(self, tenant: str, sha256: str | None, *brought_by: str | None) -> None:
+    async def check_reference(self, tenant: str, sha256: str | None, viewer: Viewer) -> None:
         """Raises:
-        InvalidRequest: there is no such picture, or none of these people (None: the shop) brought it: knowing its hash
-            is no right to it.
+        InvalidRequest: there is no such picture, or the viewer did not bring it: knowing its hash is no right to it.
         """
         if sha256 is None:
             return
@@ -216,7 +225,9 @@ class Items:
         except NotFound:
             known = False
         else:
-            known = any([await self._references.may_use(sha256, tenant, user) for user in dict.fromkeys(brought_by)])
+            known = await self._references.may_use(sha256, tenant, viewer.user) or (
+                viewer.admin and await self._references.known_in(sha256, tenant)
+            )
         if not known:
             raise InvalidRequest("There is no such reference of yours: upload the picture first.", field="reference")
 

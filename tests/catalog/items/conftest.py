@@ -34,6 +34,9 @@ class Pictures:
     async def may_use(self, sha256: str, tenant: str, user: str | None) -> bool:
         return (sha256, tenant, user) in self.brought
 
+    async def known_in(self, sha256: str, tenant: str) -> bool:
+        return any(each[:2] == (sha256, tenant) for each in self.brought)
+
 
 @pytest.fixture
 def pictures() -> Pictures:
@@ -64,6 +67,7 @@ def make(items: Items, clock: Clock) -> Make:
 
     async def made(title: str = "Red coat", *, owner: str | None = None, tenant: str = "home", **fields: Any) -> Item:
         clock.forward(seconds=1)
-        return await items.create(tenant, ItemDraft(title=title, private=owner is not None, **fields), owner=owner)
+        viewer = KEEPER if owner is None else Viewer(owner)
+        return await items.create(tenant, ItemDraft(title=title, private=owner is not None, **fields), viewer)
 
     return made

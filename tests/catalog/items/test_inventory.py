@@ -1,6 +1,7 @@
 """Inventories: grants, gifts, and what comes off a character when an item goes."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -278,7 +279,7 @@ async def test_erasing_a_person_leaves_no_trace_of_them(
     assert await inventory.erase("home", "anna") == 2
     for key in map(str, await redis_pair.state.keys("*")):
         assert "anna" not in key
-        held = await redis_pair.state.type(key)
+        held = str(await redis_pair.state.type(key))
         content: Any = {
             "hash": redis_pair.state.hgetall,
             "set": redis_pair.state.smembers,

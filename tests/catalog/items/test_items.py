@@ -136,6 +136,10 @@ async def test_a_picture_is_for_those_who_brought_it(items: Items, make: Make, p
         with pytest.raises(InvalidRequest) as refused:
             await make(owner=owner, reference=reference)
         assert refused.value.details["field"] == "reference"
+    draft = ItemDraft(title="Blue coat", reference=BLUE)
+    assert (await items.create("home", draft, ADMIN)).reference == BLUE
+    with pytest.raises(Forbidden):
+        await items.create("home", ItemDraft(title="Coat"), ANNA)
     pictures.brought.clear()  # it stays good where it is
     assert (await items.update("home", own.id, ItemChanges(title="Again", reference=BLUE), ANNA)).reference == BLUE
 
