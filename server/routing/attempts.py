@@ -83,7 +83,10 @@ class Attempts:
         self._finishing: set[asyncio.Task[None]] = set()
 
     async def run(self, ask: Ask) -> AsyncGenerator[Token | Finished, None]:
-        """Tokens, then one `Finished`, once the attempt is settled. Closing it settles too.
+        """Tokens, then one `Finished`. Closing it settles too.
+
+        An answer does not wait for its settlement: until then all that was reserved stays charged, and should this
+        process be killed before, another settles it like any attempt that was cut off.
 
         Raises:
             ModelError: as the endpoint's stream does.
@@ -117,7 +120,11 @@ class Attempts:
             raise
         finally:
             entry = _entry(ask, call, tariff, finished, error)
-            await self._to_the_end(self._finish(entry, ask, hold, naming, error))
+            ask.tried.append(entry.tried())
+            self._journal.write(entry)
+            settling = self._to_the_end(self._settle(entry, ask.rung, hold, naming, error))
+            if finished is None:  # the next rung is to find what this one gave back, and the breaker told
+                await asyncio.shield(settling)
         if finished is not None:
             yield finished
 
@@ -135,21 +142,19 @@ class Attempts:
             await self._breaker.released(ask.rung.provider, ask.rung.model or "")  # it was not asked after all
             raise
 
-    async def _finish(
+    async def _settle(
         self,
         entry: Entry,
-        ask: Ask,
+        rung: Rung,
         hold: Hold | None,
         naming: list[asyncio.Task[None]],
         error: ModelError | None,
     ) -> None:
-        ask.tried.append(entry.tried())
-        self._journal.write(entry)
         if hold is not None:
             for task in naming:
                 await task
             await hold.settle(Outcome(_status(entry.outcome), entry.cost, entry.usage))
-        await self._tell_breaker(ask.rung, entry.outcome, error)
+        await self._tell_breaker(rung, entry.outcome, error)
 
     async def _tell_breaker(self, rung: Rung, outcome: AttemptOutcome, error: ModelError | None) -> None:
         key = rung.provider, rung.model or ""
@@ -161,12 +166,12 @@ class Attempts:
             wait = error.details.get("retry_after") if error else None
             await self._breaker.failed(*key, wait if isinstance(wait, int | float) else None)
 
-    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
+    def _to_the_end(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Does `work` to its end, also when whoever waits for it is cancelled."""
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(work, name="settling")
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
-        await asyncio.shield(task)
+        return task
 
     async def drain(self) -> None:
         """Waits until every attempt that ended is settled."""

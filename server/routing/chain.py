@@ -74,6 +74,10 @@ class Chain:
                     turn.failed(error)
         raise turn.polite_end()
 
+    async def drain(self) -> None:
+        """Waits until every attempt that ended is settled, or left to the ledger to settle later."""
+        await self._attempts.drain()
+
     async def check(self) -> None:
         """Good while any model of the default chain would answer."""
         failures: list[ModelError] = []

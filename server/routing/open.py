@@ -107,7 +107,10 @@ async def open_chain(
     breaker = opened.breaker(redis)
     async with tally.kept():
         chain = opened.chain(breaker, Journal(AttemptMeters(registry), tally), spending)
-        yield Routed(chain, Reporter(tally, breaker, opened.routes, clock))
+        try:
+            yield Routed(chain, Reporter(tally, breaker, opened.routes, clock))
+        finally:
+            await chain.drain()
 
 
 @asynccontextmanager

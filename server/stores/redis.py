@@ -24,8 +24,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from server.datafolder import DataFolder
 from server.errors import SettingsError, StartupError, StoreUnavailable
 from server.settings import Settings
-from server.stores.coalescing import CoalescingRedis
 from server.stores.errors import refuses_credentials, store_errors
+from server.stores.multiplexed import MultiplexedRedis
 from server.stores.valkey import open_valkey
 
 __all__ = ["RedisPair", "open_redis", "purge_redis", "store_errors"]
@@ -56,8 +56,8 @@ class RedisPair:
 
     @cached_property
     def busy(self) -> redis.asyncio.Redis:
-        """`state` for what every request asks: commands of many requests go out together."""
-        return CoalescingRedis(self.state.connection_pool)
+        """`state` for what every request asks: commands of many requests share a connection."""
+        return MultiplexedRedis(self.state.connection_pool, seconds=_ANSWER_SECONDS)
 
 
 class _Pool(ConnectionPool):
@@ -147,7 +147,9 @@ async def open_redis(settings: Settings, folder: DataFolder) -> AsyncIterator[Re
         await _check(state, "redis_url", keeps=True)
         if cache is not state:
             await _check(cache, "cache_redis_url", keeps=False)
-        yield RedisPair(state, cache)
+        pair = RedisPair(state, cache)
+        stack.push_async_callback(pair.busy.aclose)
+        yield pair
 
 
 async def purge_redis(client: redis.asyncio.Redis) -> None:

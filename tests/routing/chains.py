@@ -94,15 +94,17 @@ class House:
     breaker: Breaker
 
     async def ask(self, text: str = "Hello", *, whole: bool = False, **fields: object) -> "Said":
-        """One request, streamed or whole."""
+        """One request, streamed or whole, and its settlement."""
         request = make_request(text, **fields)
-        if whole:
-            try:
-                said, finished = await self.chain.complete(request)
-            except ModelError as error:
-                return Said([], error)
+        try:
+            if not whole:
+                return await streamed(self.chain, request)
+            said, finished = await self.chain.complete(request)
             return Said([said], finished)
-        return await streamed(self.chain, request)
+        except ModelError as error:
+            return Said([], error)
+        finally:
+            await self.chain.drain()
 
 
 @dataclass

@@ -329,7 +329,7 @@ async def test_closing_a_stream_settles_it(house: House) -> None:
 
 
 async def test_cancelling_settles_it_also_while_it_is_being_settled(house: House) -> None:
-    house.fake.script(PRIMARY, silent(), "Hi")
+    house.fake.script(PRIMARY, silent(), breaks("Hi"))
     task = asyncio.create_task(house.chain.complete(make_request()))
     await house.fake.arrived()
     task.cancel()
@@ -337,21 +337,7 @@ async def test_cancelling_settles_it_also_while_it_is_being_settled(house: House
         await task
     assert known(house) == [("cancelled", None)]
 
-    settling, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(generation_id: str) -> None:
-        settling.set()
-        await go_on.wait()
-        house.book.named.append(generation_id)
-
-    original = type(house.book).reserve
-
-    async def reserve(*args: object) -> object:
-        page = await original(house.book, *args)  # type: ignore[arg-type]
-        page.identified = slow
-        return page
-
-    house.book.reserve = reserve  # type: ignore[method-assign, assignment]
+    settling, go_on = slow_to_settle(house)
     task = asyncio.create_task(house.chain.complete(make_request()))
     await settling.wait()
     await asyncio.sleep(0.05)
@@ -359,8 +345,52 @@ async def test_cancelling_settles_it_also_while_it_is_being_settled(house: House
     with pytest.raises(asyncio.CancelledError):
         await task
     go_on.set()
-    await house.chain._attempts.drain()
-    assert len(house.book.settled) == 2
+    await house.chain.drain()
+    assert [status for status, _ in known(house)] == ["cancelled", "cut"]
+    assert house.fake.asked == [PRIMARY, PRIMARY]
+
+
+async def test_an_answer_does_not_wait_for_its_settlement(house: House) -> None:
+    house.fake.script(PRIMARY, "Hi")
+    _, go_on = slow_to_settle(house)
+    text, finished = await house.chain.complete(make_request())
+    assert (text, [tried.outcome for tried in finished.attempts]) == ("Hi", ["answered"])
+    assert [entry.outcome for entry in house.entries] == ["answered"]
+    assert (len(house.book.reserved), house.book.settled) == (1, [])
+    go_on.set()
+    await house.chain.drain()
+    assert [status for status, _ in known(house)] == ["done"]
+
+
+async def test_the_next_rung_finds_what_the_one_before_gave_back(house: House) -> None:
+    house.fake.script(PRIMARY, breaks("Hi"))
+    settling, go_on = slow_to_settle(house)
+    task = asyncio.create_task(house.chain.complete(make_request()))
+    await settling.wait()
+    await asyncio.sleep(0.05)
+    assert (len(house.book.reserved), house.fake.asked) == (1, [PRIMARY])
+    go_on.set()
+    await task
+    assert house.fake.asked == [PRIMARY, BACKUP]
+
+
+def slow_to_settle(house: House) -> tuple[asyncio.Event, asyncio.Event]:
+    """`(settling, go_on)`: from here on nothing is settled before `go_on`; `settling`: something could be."""
+    settling, go_on = asyncio.Event(), asyncio.Event()
+    original = house.book.reserve
+
+    async def slow(generation_id: str) -> None:
+        settling.set()
+        await go_on.wait()
+        house.book.named.append(generation_id)
+
+    async def reserve(*args: object) -> object:
+        page = await original(*args)  # type: ignore[arg-type]
+        page.identified = slow
+        return page
+
+    house.book.reserve = reserve  # type: ignore[method-assign, assignment]
+    return settling, go_on
 
 
 async def test_a_cheaper_rung_still_fits_where_the_first_does_not(open_chain: Open) -> None:

@@ -63,7 +63,7 @@ async def test_a_walk(house: House, seed: int) -> None:
             task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await house.chain._attempts.drain()
+        await house.chain.drain()
         assert len(house.book.settled) == len(house.book.reserved) == len(house.entries), rows
     assert {outcome.status for outcome in house.book.settled} == {"done", "refused", "failed", "cut", "cancelled"}
     assert all(outcome.cost is None or outcome.cost >= 0 for outcome in house.book.settled)

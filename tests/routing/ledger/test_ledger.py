@@ -192,6 +192,7 @@ async def test_a_store_that_is_away_blocks_and_settles_later(books: Open, monkey
     monkeypatch.setattr("server.routing.ledger.ledger.PATIENCE_SECONDS", 0.05)
     with monkeypatch.context() as away:
         away.setattr(kept.pair.state.connection_pool, "get_connection", _refuse)
+        await kept.pair.busy.aclose()
         for amount in (5_000, 0):
             with pytest.raises(GenerationDisabled) as refused:
                 await ledger.reserve(ANNA, ATTEMPT, amount)

@@ -1,0 +1,181 @@
+"""A Redis client for the hot path: many commands under way on one connection.
+
+A command goes out behind those that still wait for their answers, and Redis answers in order; those that come together
+go out together. A lone command waits for Redis and for nobody else, and fifty at once cost a few writes and reads, not
+fifty with a connection and time-outs for each. Every command is sent once, answers or fails for itself, and shares
+nothing but the connection with its neighbours: there is no transaction around them.
+
+Where the connection breaks, all that wait for an answer on it hear so, and the next command opens another.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import hiredis
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+ALONE = frozenset(
+    ("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "WAIT", "WAITAOF")
+) | frozenset(("XREAD", "XREADGROUP"))
+"""Commands that may take their time: everybody behind them would wait too, so they get a connection of their own."""
+
+
+class MultiplexedRedis(Redis):
+    """`Redis` over somebody else's pool, of which it keeps one connection while it has one. Pipelines are as ever.
+
+    Raises:
+        RedisConnectionError, RedisTimeoutError: the connection broke, or nothing was answered for `seconds`; whether
+            the command was carried out is not known.
+    """
+
+    def __init__(self, pool: ConnectionPool, *, seconds: float) -> None:
+        super().__init__(connection_pool=pool)
+        self._seconds = seconds
+        self._line: _Line | None = None
+        self._opening: asyncio.Task[_Line] | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """A caller that is cancelled leaves its command, once that is under way, to be carried out all the same."""
+        name, *rest = args
+        if name in ALONE or NEVER_DECODE in options or EMPTY_RESPONSE in options:
+            return await super().execute_command(*args, **options)
+        command = hiredis.pack_command((*name.split(), *rest))
+        line = self._line
+        if line is None or line.broken:
+            line = await self._opened()
+        answer = await line.ask(command)
+        callback = self.response_callbacks.get(name)
+        options.pop("keys", None)  # redis-py's own, for its cache
+        return answer if callback is None else callback(answer, **options)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Gives the connection back; the next command takes one again."""
+        if self._line is not None:
+            await self._line.close(RedisConnectionError("closed"))
+        await super().aclose(close_connection_pool)
+
+    async def _opened(self) -> "_Line":
+        """The line that all share who find none."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open(), name="redis-opening")
+            self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+        try:
+            return await asyncio.shield(self._opening)
+        except RedisError as error:
+            raise _own(error) from error.__cause__
+
+    async def _open(self) -> "_Line":
+        connection = await self.connection_pool.get_connection()
+        self._line = _Line(connection, self.connection_pool, self._seconds)
+        return self._line
+
+
+class _Line:
+    """A connection and those who wait for an answer on it, in the order in which Redis will give them."""
+
+    def __init__(self, connection: AbstractConnection, pool: ConnectionPool, seconds: float) -> None:
+        self.broken = False
+        self._connection = connection
+        self._pool = pool
+        self._seconds = seconds
+        self._timeout, connection.socket_timeout = connection.socket_timeout, None  # one clock for all: `_look`
+        self._clock: asyncio.TimerHandle | None = None
+        self._unsent: list[bytes] = []
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()  # with the time it is due
+        self._sending: asyncio.Task[None] | None = None
+        self._reading = asyncio.create_task(self._read(), name="redis-reading")
+        self._closing: asyncio.Task[None] | None = None
+
+    def ask(self, command: bytes) -> "asyncio.Future[Any]":
+        """Sends a packed command; its answer, or its error."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        due = loop.time() + self._seconds
+        self._waiting.append((due, answer))
+        self._unsent.append(command)
+        if self._sending is None:
+            self._sending = loop.create_task(self._send(), name="redis-sending")
+        if self._clock is None:
+            self._clock = loop.call_at(due, self._look)
+        return answer
+
+    async def close(self, error: RedisError) -> None:
+        """Everybody who still waits hears `error`; returns once the connection is closed and back in the pool."""
+        self._break(error)
+        if self._closing is not None:
+            await self._closing
+
+    async def _send(self) -> None:
+        try:
+            while self._unsent and not self.broken:
+                if not self._connection.is_connected:  # else redis-py would connect anew behind the reader's back
+                    raise RedisConnectionError("the connection was closed")
+                commands, self._unsent = self._unsent, []
+                await self._connection.send_packed_command(b"".join(commands), check_health=False)
+        except Exception as error:
+            self._break(error)
+        finally:
+            self._sending = None
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                try:
+                    answer = await self._connection.read_response()
+                except ResponseError as error:
+                    answer = error
+                if not self._waiting:
+                    raise InvalidResponse("an answer to nothing that was asked")
+                _, asker = self._waiting.popleft()
+                if asker.done():
+                    continue
+                if isinstance(answer, ResponseError):
+                    asker.set_exception(answer)
+                else:
+                    asker.set_result(answer)
+        except Exception as error:
+            self._break(error)
+
+    def _look(self) -> None:
+        """Gives up where the one who has waited longest has waited long enough."""
+        self._clock = None
+        if not self._waiting:
+            return
+        loop, due = asyncio.get_running_loop(), self._waiting[0][0]
+        if loop.time() < due:
+            self._clock = loop.call_at(due, self._look)
+        else:
+            self._break(RedisTimeoutError("no answer in time"))
+
+    def _break(self, error: Exception) -> None:
+        """Of what was under way nobody knows how far it came: every one of its callers hears so."""
+        if self.broken:
+            return
+        self.broken = True
+        waiting, self._waiting = self._waiting, deque()
+        for _, asker in waiting:
+            if not asker.done():
+                asker.set_exception(_own(error))
+        if self._clock is not None:
+            self._clock.cancel()
+        self._closing = asyncio.create_task(self._give_back(), name="redis-closing")
+
+    async def _give_back(self) -> None:
+        self._reading.cancel()
+        await self._connection.disconnect(nowait=True)
+        await asyncio.wait([self._reading])
+        self._connection.socket_timeout = self._timeout
+        await self._pool.release(self._connection)
+
+
+def _own(error: Exception) -> Exception:
+    """An error of its own for each caller: one that is raised twice would carry both tracebacks."""
+    own = type(error)(*error.args)
+    own.__cause__ = error.__cause__
+    return own
