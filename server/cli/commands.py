@@ -14,6 +14,7 @@ from server.cli.policy import policy
 from server.cli.reference import settings_reference
 from server.cli.routing import routing
 from server.cli.tables import show
+from server.cli.training import register as register_training
 
 app = typer.Typer(
     name="vestige",
@@ -28,6 +29,7 @@ app.add_typer(people.users, name="users")
 app.add_typer(routing, name="routing")
 app.add_typer(policy, name="policy")
 app.add_typer(lora, name="lora")
+register_training(lora)
 app.command()(outfit)
 
 

@@ -13,13 +13,13 @@ from server.cli.tables import show
 from server.errors import ModelError, SettingsError
 from server.routing.catalogue import Listing, read_models
 from server.routing.options import Options
-from server.routing.policy.lines import Lines
 from server.routing.policy.online import check_listed
 from server.routing.policy.problems import Noted
 from server.routing.policy.reading import example as example_text
 from server.routing.policy.reading import read_policy, read_text
 from server.routing.policy.table import COLUMNS, markdown, rows
 from server.settings import Settings
+from server.toml_lines import Lines
 
 routing = typer.Typer(help="The routing policy: which models answer whom.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from server.errors import SettingsError
 from server.policy.model import NEVER, SELF_HARM, ContentPolicy
-from server.routing.policy.lines import Lines
+from server.toml_lines import Lines
 
 EXAMPLES = "examples.toml"
 EXAMPLE_FILE = "example.toml"

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from server.routing.policy.lines import Lines
 from server.routing.policy.model import BUNDLED, LIKE, OPENROUTER, PolicyFile
+from server.toml_lines import Lines
 
 Path = tuple[str | int, ...]
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from server.errors import SettingsError
-from server.routing.policy.lines import Lines
 from server.routing.policy.model import Chain, PolicyFile, Tier
 from server.routing.policy.problems import Noted, Problem, check_advice, check_plans, check_references, meant
+from server.toml_lines import Lines
 
 EXAMPLE = "free.toml"
 MAX_BYTES = 1 << 20

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from server.routing.catalogue import read_models
-from server.routing.policy.lines import Lines
 from server.routing.policy.online import check_listed
 from server.routing.policy.problems import Noted, Problem
 from server.routing.policy.reading import read_policy
+from server.toml_lines import Lines
 
 TODAY = date(2026, 11, 27)
 TEXT = """\

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import SettingsError
-from server.routing.policy.lines import Lines
 from server.routing.policy.reading import example, load_policy, read_policy
+from server.toml_lines import Lines
 
 GOOD = """\
 default_mode = "everyday"

@@ -1,0 +1,1 @@
+"""The check of the pictures that a LoRA is trained on."""
