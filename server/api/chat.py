@@ -1,13 +1,13 @@
 """Chatting: turns, and changing what was said."""
 
-import re
-
 from aiohttp import web
 
 from server.api.auth import Acting, acting_user, limit_turns, principal
 from server.api.body import message_text, read_json, read_query
+from server.api.idempotency import idempotency_key
 from server.api.keys import ACCOUNTS
 from server.api.memory import export
+from server.api.pictures import pictures_in
 from server.api.respond import json_response
 from server.api.routes import Route
 from server.api.schemas import (
@@ -39,10 +39,8 @@ from server.api.stream import answer
 from server.api.views import message_out, messages_out
 from server.catalog.records import Viewer
 from server.chat.party import Who
-from server.errors import InvalidRequest
 
 _TAG = "Chat"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _EVENTS = {"accepted": AcceptedOut, "token": TokenOut, "done": DoneOut, "error": TurnErrorOut}
 _STREAMS = (
     "Answers with server-sent events, or with `Accept: application/json` with the last of them. A client that leaves "
@@ -54,7 +52,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
     body = await read_json(request, ChatIn)
     text = message_text(request, body.message)
     who = await who_is_meant(request, body.user_id, character_id=body.character_id)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     await _count(request, who)
     return await answer(request, await request.app[CHAT].turn(who, text, mode=body.mode, key=key))
 
@@ -77,7 +75,7 @@ async def swipe(request: web.Request) -> web.StreamResponse:
     body = await read_json(request, SwipeIn)
     who = await who_is_meant(request, body.user_id)
     message = await request.app[CHAT].choose(who, body.message_id, body.index)
-    return json_response(await message_out(message, request.app[HTML]))
+    return json_response(await message_out(message, request.app[HTML], await pictures_in(request, who, message)))
 
 
 async def greeting(request: web.Request) -> web.StreamResponse:
@@ -92,7 +90,7 @@ async def edit(request: web.Request) -> web.StreamResponse:
     text = message_text(request, body.text)
     who = await who_is_meant(request, body.user_id)
     message = await request.app[CHAT].edit(who, request.match_info["message_id"], text)
-    return json_response(await message_out(message, request.app[HTML]))
+    return json_response(await message_out(message, request.app[HTML], await pictures_in(request, who, message)))
 
 
 async def delete_from(request: web.Request) -> web.StreamResponse:
@@ -107,7 +105,9 @@ async def history(request: web.Request) -> web.StreamResponse:
     messages = [opened.greeting] if opened.greeting else opened.page.messages
     return json_response(
         HistoryOut(
-            messages=await messages_out(messages, request.app[HTML]), more=opened.page.more, epoch=opened.page.epoch
+            messages=await messages_out(messages, request.app[HTML], await pictures_in(request, who, *messages)),
+            more=opened.page.more,
+            epoch=opened.page.epoch,
         )
     )
 
@@ -148,15 +148,6 @@ async def activate(request: web.Request) -> web.StreamResponse:
 async def _count(request: web.Request, who: Who) -> None:
     """Counts a turn against the plan. Raises `RateLimited`."""
     await limit_turns(request, Acting(who.scope, who.tier))
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    keys = request.headers.getall("Idempotency-Key", [])
-    if not keys:
-        return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        raise InvalidRequest("The Idempotency-Key must be one value of 1 to 255 visible ASCII characters.")
-    return keys[0]
 
 
 def routes() -> list[Route]:

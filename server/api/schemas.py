@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.api.picture_views import PictureOut
+
 Ids = Annotated[list[str], Field(min_length=1, max_length=1_000)]
 Mode = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
 StatusName = Literal["pending", "complete", "interrupted", "failed"]
@@ -46,7 +48,9 @@ class NoticeOut(BaseModel):
 
 
 class AlternativeOut(BaseModel):
-    """One version of a message. `html` is `text` as safe HTML; `total_ms` in milliseconds; `error` is a code."""
+    """One version of a message. `html` is `text` as safe HTML; `total_ms` in milliseconds; `error` is a code. Where
+    there is a `picture`, `text` is its caption.
+    """
 
     text: str
     html: str
@@ -58,10 +62,15 @@ class AlternativeOut(BaseModel):
     error: str | None
     notice: NoticeOut | None = None
     upsell: Upsell | None = None
+    picture: PictureOut | None = None
 
 
 class MessageOut(BaseModel):
-    """A message. The alternative at `chosen` is what was said; all that it has too is the message's."""
+    """A message. The alternative at `chosen` is what was said; all that it has too is the message's.
+
+    `asks` `picture`: it asks for one, and `…/pictures/{message_id}/again` makes the reply anew. `event`: it tells of
+    something that happened and was not said.
+    """
 
     id: str
     role: Literal["user", "assistant"]
@@ -76,6 +85,9 @@ class MessageOut(BaseModel):
     error: str | None
     notice: NoticeOut | None = None
     upsell: Upsell | None = None
+    picture: PictureOut | None = None
+    asks: Literal["picture"] | None = None
+    event: Literal["gift"] | None = None
 
 
 class RecalledTurn(BaseModel):

@@ -13,6 +13,7 @@ from server.catalog.catalog import Catalog
 from server.catalog.references import References
 from server.catalog.store import CharacterStore
 from server.chat.party import Who
+from server.chat.pictures.service import ChatPictures
 from server.chat.service import ChatService
 from server.errors import NotFound
 from server.loras.service import Loras
@@ -23,6 +24,7 @@ from server.routing.report import Reporter
 from server.stores.objects import Objects
 
 CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
+PICTURES: web.AppKey[ChatPictures] = web.AppKey("pictures", ChatPictures)
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
 CATALOG: web.AppKey[Catalog] = web.AppKey("catalog", Catalog)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)

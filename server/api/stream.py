@@ -4,12 +4,16 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 from pydantic import BaseModel
 
+from server.api.picture_views import Pictures
 from server.api.respond import json_bytes, json_response
 from server.api.schemas import TokenOut
-from server.api.services import HTML
+from server.api.services import HTML, PICTURES
 from server.api.views import accepted_out, done_out, failed_out
 from server.chat.events import Accepted, Done, Event, Failed, TokenEvent
 from server.chat.live import Follower
+from server.ids import Scope
+from server.memory.messages import Message
+from server.render.previews.types import Person
 
 PING_SECONDS = 15
 WATCH_SECONDS = 0.5
@@ -40,7 +44,8 @@ async def _as_json(request: web.Request, follower: Follower) -> web.StreamRespon
     while True:
         match await follower.next(WATCH_SECONDS):
             case Done() as done:
-                return json_response(await done_out(done, request.app[HTML]))
+                pictures = await _pictures(request, follower.scope, done.reply)
+                return json_response(await done_out(done, request.app[HTML], pictures))
             case Failed() as failed:
                 out = await failed_out(failed, request.app[HTML])
                 return json_response({"error": out.error}, status=failed.error.status)
@@ -57,7 +62,7 @@ async def _as_events(request: web.Request, follower: Follower) -> web.StreamResp
         while True:
             event = await follower.next(WATCH_SECONDS)
             if event is not None:
-                name, data = await _event(request, event)
+                name, data = await _event(request, follower.scope, event)
                 try:
                     await response.send(json_bytes(data).decode(), event=name)
                 except TimeoutError:
@@ -68,7 +73,7 @@ async def _as_events(request: web.Request, follower: Follower) -> web.StreamResp
                 raise ConnectionResetError("the client left")
 
 
-async def _event(request: web.Request, event: Event) -> tuple[str, BaseModel]:
+async def _event(request: web.Request, scope: Scope, event: Event) -> tuple[str, BaseModel]:
     html = request.app[HTML]
     match event:
         case Accepted():
@@ -76,9 +81,16 @@ async def _event(request: web.Request, event: Event) -> tuple[str, BaseModel]:
         case TokenEvent(text):
             return "token", TokenOut(text=text)
         case Done():
-            return "done", await done_out(event, html)
+            return "done", await done_out(event, html, await _pictures(request, scope, event.reply))
         case Failed():
-            return "error", await failed_out(event, html)
+            return "error", await failed_out(event, html, await _pictures(request, scope, event.reply))
+
+
+async def _pictures(request: web.Request, scope: Scope, reply: Message | None) -> Pictures:
+    """How the pictures among a reply's alternatives stand; most replies have none."""
+    if reply is None or all(one.picture is None for one in reply.alternatives):
+        return {}
+    return await request.app[PICTURES].states(Person(scope.tenant, scope.user, "", ""), [reply])
 
 
 def _gone(request: web.Request) -> bool:

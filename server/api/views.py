@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from server.api.html import Html
+from server.api.picture_views import Pictures, picture_out
 from server.api.schemas import (
     AcceptedOut,
     AlternativeOut,
@@ -25,14 +26,17 @@ from server.chat.events import Accepted, Done, Failed
 from server.memory.messages import Alternative, Message
 from server.memory.views import MemorySpan, Pin, Window
 
+_NONE: Pictures = {}
 
-async def messages_out(messages: Sequence[Message], html: Html) -> list[MessageOut]:
+
+async def messages_out(messages: Sequence[Message], html: Html, pictures: Pictures = _NONE) -> list[MessageOut]:
+    """`pictures`: how those that the messages show stand."""
     rendered = await html.render(one.text for message in messages for one in message.alternatives)
-    return [_message(message, rendered) for message in messages]
+    return [_message(message, rendered, pictures) for message in messages]
 
 
-async def message_out(message: Message, html: Html) -> MessageOut:
-    return (await messages_out([message], html))[0]
+async def message_out(message: Message, html: Html, pictures: Pictures = _NONE) -> MessageOut:
+    return (await messages_out([message], html, pictures))[0]
 
 
 def spans_out(spans: Sequence[MemorySpan]) -> list[SpanOut]:
@@ -66,10 +70,10 @@ async def accepted_out(event: Accepted, html: Html) -> AcceptedOut:
     )
 
 
-async def done_out(event: Done, html: Html) -> DoneOut:
+async def done_out(event: Done, html: Html, pictures: Pictures = _NONE) -> DoneOut:
     said = event.reply.said
     return DoneOut(
-        message=await message_out(event.reply, html),
+        message=await message_out(event.reply, html, pictures),
         message_ids=TurnIds(user=event.user_id, reply=event.reply.id),
         model=said.model,
         tokens=TurnTokens(prompt=event.prompt_tokens, completion=event.completion_tokens),
@@ -95,12 +99,12 @@ def upsell_out(said: Alternative) -> Upsell | None:
     return Upsell(level=notice.level, plan=notice.plan)
 
 
-async def failed_out(event: Failed, html: Html) -> TurnErrorOut:
+async def failed_out(event: Failed, html: Html, pictures: Pictures = _NONE) -> TurnErrorOut:
     error = event.error
     details = dict(error.details) | ({"message_id": event.user_id} if event.user_id else {})
     return TurnErrorOut(
         error=TurnErrorDetail(code=error.code, message=error.message, details=details),
-        message=None if event.reply is None else await message_out(event.reply, html),
+        message=None if event.reply is None else await message_out(event.reply, html, pictures),
     )
 
 
@@ -126,7 +130,7 @@ def pin_out(pin: Pin) -> PinOut:
     return PinOut(id=pin.id, text=pin.text, created=pin.created, message_id=pin.message_id)
 
 
-def _message(message: Message, html: dict[str, str]) -> MessageOut:
+def _message(message: Message, html: dict[str, str], pictures: Pictures) -> MessageOut:
     said = message.said
     return MessageOut(
         id=message.id,
@@ -150,10 +154,14 @@ def _message(message: Message, html: dict[str, str]) -> MessageOut:
                 error=one.error,
                 notice=notice_out(one),
                 upsell=upsell_out(one),
+                picture=picture_out(one.picture, pictures),
             )
             for one in message.alternatives
         ],
         error=said.error,
         notice=notice_out(said),
         upsell=upsell_out(said),
+        picture=picture_out(said.picture, pictures),
+        asks="picture" if message.extra.get("asks") == "picture" else None,
+        event="gift" if message.extra.get("event") == "gift" else None,
     )

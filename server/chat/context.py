@@ -11,7 +11,7 @@ from server.chat import wording
 from server.chat.budget import Budget
 from server.chat.party import Party
 from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
-from server.chat.wardrobe import ReadWardrobe, Wardrobe, bare
+from server.chat.wardrobe import Beside, Wardrobe
 from server.memory.messages import Message, Role, undeclined
 from server.memory.recall import Found, Question
 from server.memory.service import Memory
@@ -49,10 +49,10 @@ class Context:
         model: LanguageModel,
         settings: Settings,
         clock: Callable[[], datetime],
-        wardrobe: ReadWardrobe = bare,
+        beside: Beside,
     ) -> None:
         self._memory = memory
-        self._wardrobe = wardrobe
+        self._beside = beside
         self._model = model
         self._settings = settings
         self._clock = clock
@@ -105,7 +105,7 @@ class Context:
             memory.summary(scope),
             memory.search(scope, question, before_seq=before_seq, now=now),
             memory.pins(scope),
-            self._wardrobe(scope),
+            self._beside.wardrobe(scope),
         )
         recent = undeclined(recent)
         said = [one.text for one in recent[-LORE_MESSAGES:]] + ([message] if message else [])

@@ -17,7 +17,7 @@ from server.chat.lines import Lines
 from server.chat.live import Follower, LiveTurn
 from server.chat.party import Party, Who
 from server.chat.prompt import Prompt
-from server.chat.wardrobe import ReadWardrobe, bare
+from server.chat.wardrobe import Bare, Beside
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ids import Scope, parse_message_id
 from server.memory.messages import Alternative, Message, Role, Status, Turn
@@ -66,16 +66,16 @@ class ChatService:
         *,
         clock: Callable[[], datetime],
         save_seconds: float = SAVE_SECONDS,
-        wardrobe: ReadWardrobe = bare,
+        beside: Beside | None = None,
     ) -> None:
-        """`wardrobe` reads what a character has on, for the prompt."""
         self._memory = memory
         self._model = model
         self._characters = characters
         self._clock = clock
         self._metrics = metrics
         self._gate = gate
-        self._context = Context(memory, model, settings, clock, wardrobe)
+        self._beside = beside or Bare()
+        self._context = Context(memory, model, settings, clock, self._beside)
         self._flight = InFlight(
             Generator(memory, model, self._context, gate, metrics, clock=clock, save_seconds=save_seconds)
         )
@@ -105,6 +105,7 @@ class ChatService:
         try:
             async with self._beginning.turn(who.scope):
                 self._flight.refuse_when_closing()
+                await self._beside.before_turn(party)
                 turn = await self._memory.begin_turn(
                     who.scope,
                     text,
@@ -261,6 +262,7 @@ class ChatService:
         late = [live for live in self._flight.of(who.scope) if live.epoch == epoch and live.seq >= seq]
         deleted = await self._memory.delete_from(who.scope, message_id)
         await self._flight.stop(late, Conflict(_DELETED))
+        await self._beside.after_removal(who.scope)
         return deleted
 
     async def reset(self, who: Who) -> int:
@@ -268,6 +270,7 @@ class ChatService:
         old = self._flight.of(who.scope)
         epoch = await self._memory.reset(who.scope)
         await self._flight.stop(old, Conflict(_RESET))
+        await self._beside.after_removal(who.scope)
         return epoch
 
     async def forget(self, who: Who, message_ids: Sequence[str]) -> int:
@@ -278,13 +281,16 @@ class ChatService:
         """
         writing = [live for live in self._flight.of(who.scope) if live.reply_id in message_ids]
         await self._flight.stop(writing, Conflict(_DELETED))
-        return await self._memory.forget(who.scope, message_ids)
+        forgotten = await self._memory.forget(who.scope, message_ids)
+        await self._beside.after_removal(who.scope)
+        return forgotten
 
     async def clear(self, who: Who) -> None:
         """Deletes everything of a conversation, pins too."""
         async with self._beginning.turn(who.scope):
             await self._flight.stop(self._flight.of(who.scope), Conflict(_DELETED))
             await self._memory.clear(who.scope)
+            await self._beside.after_removal(who.scope)
 
     async def delete_user(self, tenant: str, user: str) -> DeletedCounts:
         """Deletes every conversation of a person."""

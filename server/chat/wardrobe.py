@@ -1,9 +1,12 @@
-"""What a character has on and was given, as a turn knows it."""
+"""What goes on beside the words of a conversation: what the character has on, and what happens between two turns."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from server.chat.party import Party
 from server.ids import Scope
+
+__all__ = ["Bare", "Beside", "Wardrobe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,30 @@ class Wardrobe:
         return (self.worn, *self.given) if self.worn else self.given
 
 
-ReadWardrobe = Callable[[Scope], Awaitable[Wardrobe | None]]
-"""Reads a conversation's wardrobe; None where nothing is worn and nothing was given. Raises `StoreUnavailable`."""
+class Beside(Protocol):
+    """What chat asks and tells those who keep the rest. Every method may raise `StoreUnavailable`."""
+
+    async def wardrobe(self, scope: Scope) -> Wardrobe | None:
+        """What the character has on and was given; None where there is nothing of both."""
+        ...
+
+    async def before_turn(self, party: Party) -> None:
+        """Stores what happened since the last turn and is not told yet."""
+        ...
+
+    async def after_removal(self, scope: Scope) -> None:
+        """Messages were deleted, forgotten or reset: what belonged to them goes too."""
+        ...
 
 
-async def bare(scope: Scope) -> Wardrobe | None:
-    """The wardrobe of a server without a catalog."""
-    return None
+class Bare:
+    """The `Beside` of a server without a catalog."""
+
+    async def wardrobe(self, scope: Scope) -> Wardrobe | None:
+        return None
+
+    async def before_turn(self, party: Party) -> None:
+        pass
+
+    async def after_removal(self, scope: Scope) -> None:
+        pass

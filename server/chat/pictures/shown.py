@@ -1,0 +1,81 @@
+"""Which conversations show which preview: one that a message shows is not thrown away, one that none shows is."""
+
+from collections.abc import Collection, Iterable
+from typing import cast
+
+from redis.asyncio import Redis
+
+from server.chat.pictures.keys import Keys, shown_in
+from server.errors import NotFound
+from server.ids import Scope
+from server.memory.service import Memory
+from server.stores.errors import store_errors
+
+__all__ = ["ShownPictures"]
+
+
+class ShownPictures:
+    """Notes a preview's key with the message that shows it.
+
+    A message may be deleted, forgotten or reset by many ways, and none of them tells: whoever asks here has it looked
+    up whether the message still shows the picture. The notes hold keys and ids, and nobody's words.
+    """
+
+    def __init__(self, state: Redis, memory: Memory) -> None:
+        self._state = state
+        self._memory = memory
+
+    async def note(self, scope: Scope, message_id: str, key: str) -> None:
+        """Notes that a message shows a preview; before it does, so that nobody throws it away in between."""
+        member = f"{key} {scope.user} {scope.character} {message_id}"
+        async with self._state.pipeline(transaction=True) as pipe:
+            pipe.zadd(shown_in(scope.tenant), {member: 0})
+            pipe.sadd(Keys.in_scope(scope).shown, member)
+            with store_errors("pictures"):
+                await pipe.execute()
+
+    async def among(self, tenant: str, keys: Collection[str]) -> set[str]:
+        """Those of `keys` that a message still shows."""
+        found: set[str] = set()
+        for key in keys:
+            with store_errors("pictures"):
+                members = await self._state.zrangebylex(shown_in(tenant), f"[{key} ", f"({key}!")  # '!' follows ' '
+            for member in map(str, members):
+                if await self._still(tenant, member):
+                    found.add(key)
+                    break
+        return found
+
+    async def gone(self, scope: Scope) -> set[str]:
+        """Takes out what a conversation showed and does not show any more: the keys that no message shows now."""
+        with store_errors("pictures"):
+            members = cast(Iterable[str], await self._state.smembers(Keys.in_scope(scope).shown))
+        own = [member for member in members if member.split(" ")[2] == scope.character]
+        dropped = {member.split(" ")[0] for member in own if not await self._still(scope.tenant, member)}
+        return dropped - await self.among(scope.tenant, dropped)
+
+    async def erase(self, tenant: str, user: str) -> None:
+        """Takes out all of a person's notes."""
+        with store_errors("pictures"):
+            members = list(await self._state.smembers(Keys.of(tenant, user).shown))
+            if members:
+                await self._state.zrem(shown_in(tenant), *members)
+            await self._state.delete(Keys.of(tenant, user).shown)
+
+    async def _still(self, tenant: str, member: str) -> bool:
+        """Whether a noted message is there and shows its picture; a note that holds no longer goes."""
+        key, user, character, message_id = member.split(" ")
+        try:
+            message = await self._memory.message(Scope(tenant, user, character), message_id)
+        except NotFound:
+            pass
+        else:
+            # a note comes before its picture: a reply that is being made may be about to show it
+            if any(one.picture is None or one.picture.key == key for one in message.alternatives):
+                return True
+        async with self._state.pipeline(transaction=True) as pipe:
+            pipe.zrem(shown_in(tenant), member)
+            pipe.srem(Keys.of(tenant, user).shown, member)
+            with store_errors("pictures"):
+                await pipe.execute()
+        return False
