@@ -18,6 +18,7 @@ from server.api import (
     loras,
     memory,
     middlewares,
+    openai,
     ops,
     references,
     routing,
@@ -29,6 +30,7 @@ from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
 from server.api.services import (
+    ASIDE,
     CATALOG,
     CHARACTERS,
     CHAT,
@@ -38,6 +40,7 @@ from server.api.services import (
     MEMORY,
     MONEY,
     OBJECTS,
+    RECONCILER,
     REFERENCES,
     ROUTING,
 )
@@ -45,6 +48,8 @@ from server.catalog.catalog import Catalog
 from server.catalog.references import References
 from server.catalog.references.fetch import Fetcher
 from server.catalog.store import CharacterStore
+from server.chat.aside import Aside
+from server.chat.reconcile.answering import Reconciler
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.datafolder import DataFolder
 from server.ending import end
@@ -99,7 +104,8 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    parts = (session, chat, complete, memory, characters, loras, usage, usage_table, references, routing, admin, ops)
+    chatting = (session, chat, openai, complete, memory, characters)
+    parts = (*chatting, loras, usage, usage_table, references, routing, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)
@@ -159,6 +165,7 @@ async def _services(
             catalog = Catalog.over(redis.busy, references, loras.registry, clock=clock)
             app[OBJECTS], app[REFERENCES], app[LORAS], app[CATALOG] = objects, references, loras, catalog
             app[IMAGE_ORIGIN] = await objects.origin()
+            app[RECONCILER], app[ASIDE] = Reconciler(chat, memory), Aside(model, gate, settings)
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
             app[ERASE] = _eraser(chat, characters, catalog, references, money.ledger)
             app[CHECKS] = {

@@ -5,7 +5,7 @@ import unicodedata
 
 from server.errors import InvalidRequest, TooLarge
 
-__all__ = ["clean_name", "clean_text"]
+__all__ = ["clean_name", "clean_text", "visible"]
 
 NAME_CHARACTERS = 80
 # C0 but tab and newline, DEL and C1: nothing a person types, and terminals obey them
@@ -34,7 +34,7 @@ def clean_text(text: str, *, limit: int, what: str = "message") -> str:
             f"The {what} is too long: {size:,} bytes, and at most {limit:,} are taken.", field=what, limit=limit
         )
     cleaned = _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    if not _visible(cleaned):
+    if not visible(cleaned):
         raise InvalidRequest(f"The {what} is empty.", field=what)
     return cleaned
 
@@ -52,5 +52,6 @@ def clean_name(text: str, *, what: str = "name") -> str:
     return cleaned
 
 
-def _visible(text: str) -> bool:
+def visible(text: str) -> bool:
+    """Whether a person sees anything of a text."""
     return any(not c.isspace() and unicodedata.category(c) != "Cf" for c in text)

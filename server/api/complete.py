@@ -1,7 +1,7 @@
 """`POST /v1/complete`: one reply to given messages, by the routing policy. Nothing is remembered."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Literal
 
@@ -17,10 +17,10 @@ from server.api.respond import json_bytes, json_response
 from server.api.routes import Route
 from server.api.schemas import Body, Mode, NoticeOut, TokenOut, Upsell
 from server.api.services import GATE
+from server.chat.aside import intent_of_messages
 from server.errors import Forbidden, InvalidRequest, TooLarge, VestigeError
 from server.ids import Scope
 from server.memory.tokens import weigh
-from server.policy.classifier import Intent
 from server.policy.gate import Asker, Decision
 from server.routing.types import AttemptOutcome, Finished, ModelRequest, Payer, PromptMessage, Token
 from server.settings import Plan, Settings
@@ -107,25 +107,15 @@ async def complete(request: web.Request) -> web.StreamResponse:
     )
     await limit_turns(request, Acting(Scope(who.tenant, user, _NO_CHARACTER), who.tier))
     async with while_there(request):
-        decision = await request.app[GATE].judge(_intent(asked.messages), Asker(tier, body.mode, "", who.name))
+        decision = await request.app[GATE].judge(
+            intent_of_messages(asked.messages), Asker(tier, body.mode, "", who.name)
+        )
         if _wants_events(request):
             return await _as_events(request, asked, decision)
         if not decision.generate:
             return json_response(_spoken(decision))
         text, finished = await request.app[MODEL].complete(asked)
     return json_response(_out(text, finished, decision))
-
-
-def _intent(messages: Sequence[PromptMessage]) -> Intent:
-    """Everything is the client's, whatever role it gives it: what was not checked here before is checked now."""
-    last = max(at for at, message in enumerate(messages) if message.role == "user")
-    others = [message for at, message in enumerate(messages) if at != last]
-    return Intent(
-        said=[messages[last].content],
-        before=[message.content for message in messages[:last] if message.role == "user"],
-        unread=[message.content for message in others if message.role != "system"],
-        standing=[message.content for message in others if message.role == "system"],
-    )
 
 
 async def _as_events(request: web.Request, asked: ModelRequest, decision: Decision) -> web.StreamResponse:

@@ -28,6 +28,11 @@ class EventStream:
         self._last = self._loop.time()
         await self._write(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
 
+    async def data(self, data: bytes) -> None:
+        """One event without a name. Raises as `send` does."""
+        self._last = self._loop.time()
+        await self._write(b"data: %b\n\n" % data)
+
     async def ping(self) -> None:
         """Comments, whenever nothing else was sent for a while, so that proxies keep the connection."""
         while True:

@@ -7,6 +7,7 @@ from aiohttp import web
 from server.accounts.limits import Standing
 from server.accounts.principal import Principal
 from server.accounts.service import Accounts
+from server.errors import VestigeError
 from server.metrics import Metrics
 from server.routing.types import LanguageModel
 from server.settings import Settings
@@ -15,6 +16,9 @@ Check = Callable[[], Awaitable[None]]
 """Looks whether one thing the server needs answers; raises where it does not."""
 Erase = Callable[[str, str], Awaitable[Mapping[str, int]]]
 """`(tenant, user)` → removes everything that is theirs but the account, and says how much of what."""
+
+ErrorBody = Callable[[VestigeError], Mapping[str, object]]
+"""An error → the body it has on the wire."""
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 ACCOUNTS: web.AppKey[Accounts] = web.AppKey("accounts", Accounts)
@@ -25,6 +29,7 @@ ERASE: web.AppKey[Erase] = web.AppKey("erase", Callable)  # type: ignore[arg-typ
 
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+ERRORS: web.RequestKey[ErrorBody] = web.RequestKey("errors", Callable)  # type: ignore[arg-type]
 STALE_COOKIE: web.RequestKey[bool] = web.RequestKey("stale_cookie", bool)
 """The request's cookie was looked up and is no session (any more)."""
 STANDINGS: web.RequestKey[Sequence[Standing]] = web.RequestKey("standings", Sequence)

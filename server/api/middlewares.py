@@ -20,7 +20,7 @@ from aiohttp import web
 
 from server.api.auth import drop_cookie
 from server.api.hosts import check_host, check_origin
-from server.api.keys import METRICS, PRINCIPAL, REQUEST_ID, SETTINGS, STALE_COOKIE, STANDINGS, STARTED
+from server.api.keys import ERRORS, METRICS, PRINCIPAL, REQUEST_ID, SETTINGS, STALE_COOKIE, STANDINGS, STARTED
 from server.api.respond import error_json, json_response, limit_headers
 from server.api.wire import LINE_BYTES, WireLog
 from server.errors import RateLimited, StoreUnavailable, Unauthenticated, UnsupportedMedia, VestigeError
@@ -114,7 +114,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except VestigeError as error:
         if isinstance(error, StoreUnavailable):
             request.app[METRICS].store_error(str(error.details.get("store", "other")))
-        response = error_json(error)
+        shape = request.get(ERRORS)
+        response = error_json(error, None if shape is None else shape(error))
         if isinstance(error, Unauthenticated | RateLimited) and request.get(STALE_COOKIE):
             # the browser would show it again with every request, and each would count as a wrong credential
             drop_cookie(request, response)

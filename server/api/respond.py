@@ -31,15 +31,18 @@ def no_content() -> web.Response:
     return web.Response(status=204)
 
 
-def error_json(error: VestigeError) -> web.Response:
-    """An error as every client meets it; where waiting helps, `Retry-After` says for how many seconds."""
+def error_json(error: VestigeError, body: Mapping[str, object] | None = None) -> web.Response:
+    """An error as every client meets it, or with another `body`.
+
+    Where waiting helps, `Retry-After` says for how many seconds.
+    """
     headers: dict[str, str] = {}
     wait = error.details.get("retry_after", 60 if isinstance(error, RateLimited | BudgetExceeded) else None)
     if isinstance(wait, int | float):
         headers["Retry-After"] = str(math.ceil(wait))
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="vestige"'
-    return json_response(error.payload(), status=error.status, headers=headers)
+    return json_response(body or error.payload(), status=error.status, headers=headers)
 
 
 def limit_headers(standings: Sequence[Standing]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from server.api.auth import authenticate, limit_requests
-from server.api.keys import PRINCIPAL, SETTINGS
+from server.api.keys import ERRORS, PRINCIPAL, SETTINGS, ErrorBody
 from server.settings import Settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -23,7 +23,8 @@ class Route:
 
     `access`: `open` to everyone; `ops` to everyone on a server that only loopback reaches, else to any credential;
     `any` to every credential; or the scope it takes. The check runs before the handler, so a handler cannot forget it.
-    `events`: the server-sent events of an operation that streams, name → model of the data.
+    `events`: the server-sent events of an operation that streams, name → model of the data. `errors`: how its errors
+    look where clients expect another shape than ours.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -40,6 +41,7 @@ class Route:
     consumes: tuple[str, ...] = JSON
     produces: tuple[str, ...] = JSON
     events: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    errors: ErrorBody | None = None
 
 
 ROUTES: web.AppKey[list[Route]] = web.AppKey("routes", list)
@@ -58,6 +60,8 @@ def guarded(route: Route) -> Handler:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         access = route.access
+        if route.errors is not None:
+            request[ERRORS] = route.errors
         if access != "open" and not (access == "ops" and only_loopback(request.app[SETTINGS])):
             who = await authenticate(request)
             request[PRINCIPAL] = who

@@ -12,8 +12,10 @@ from server.api.keys import ACCOUNTS
 from server.catalog.catalog import Catalog
 from server.catalog.references import References
 from server.catalog.store import CharacterStore
+from server.chat.aside import Aside
 from server.chat.party import Who
 from server.chat.pictures.service import ChatPictures
+from server.chat.reconcile.answering import Reconciler
 from server.chat.service import ChatService
 from server.errors import NotFound
 from server.loras.service import Loras
@@ -34,6 +36,8 @@ MONEY: web.AppKey[Money] = web.AppKey("money", Money)
 GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
 OBJECTS: web.AppKey[Objects] = web.AppKey("objects", Objects)
 REFERENCES: web.AppKey[References] = web.AppKey("references", References)
+RECONCILER: web.AppKey[Reconciler] = web.AppKey("reconciler", Reconciler)
+ASIDE: web.AppKey[Aside] = web.AppKey("aside", Aside)
 ROUTING: web.AppKey[Reporter] = web.AppKey("routing", Reporter)
 
 Model = TypeVar("Model", bound=BaseModel)

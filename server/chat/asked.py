@@ -3,7 +3,7 @@
 from server.catalog.macros import expand
 from server.chat.context import Known
 from server.chat.party import Party
-from server.memory.messages import Alternative, Role
+from server.memory.messages import ELSEWHERE, Alternative, Message, Role
 from server.policy.classifier import Intent
 
 BY_HAND = "user"
@@ -26,7 +26,7 @@ def intent_of(party: Party, known: Known, asked: str) -> Intent:
     return Intent(
         said=[] if going_on else [asked],
         before=[message.text for message in known.recent if message.role is Role.USER],
-        unread=[*([asked] if going_on else []), *(message.text for message in known.recent if message.edited)],
+        unread=[*([asked] if going_on else []), *(message.text for message in known.recent if _unread(message))],
         standing=[text for text in _standing(party, known) if text.strip()],
     )
 
@@ -38,6 +38,7 @@ def _standing(party: Party, known: Known) -> list[str]:
         *(expand(getattr(party.card, field), sheet.char, SOMEBODY) for field in _CARD),
         *known.lore,
         *(pin.text for pin in known.pins),
+        *party.frontend.texts,
         summary.text if summary is not None and summary.by == BY_HAND else "",
         # replies that no model wrote: the card's greeting, what was imported
         *(one.text for one in known.recent if one.role is Role.ASSISTANT and _by_hand(one.said)),
@@ -46,6 +47,11 @@ def _standing(party: Party, known: Known) -> list[str]:
 
 def _titles(known: Known) -> tuple[str, ...]:
     return known.wardrobe.titles if known.wardrobe else ()
+
+
+def _unread(message: Message) -> bool:
+    """Whether somebody wrote it without a turn: an edit, or what a client says was said elsewhere."""
+    return bool(message.edited) or ELSEWHERE in message.extra
 
 
 def _by_hand(said: Alternative) -> bool:

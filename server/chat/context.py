@@ -134,6 +134,7 @@ class Context:
                 now=known.now,
                 block=self._settings.window_messages,
                 wardrobe=known.wardrobe,
+                frontend=party.frontend,
             ),
             self.budget(party.who.tier),
         )

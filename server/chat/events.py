@@ -25,7 +25,10 @@ class TokenEvent:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The reply is stored. Terminal. `prompt_tokens` are the provider's count, else our estimate."""
+    """The reply is stored. Terminal. `prompt_tokens` are the provider's count, else our estimate.
+
+    `finish`: why the model stopped, `stop` where that is not known any more.
+    """
 
     reply: Message
     user_id: str | None
@@ -34,6 +37,7 @@ class Done:
     recalled: tuple[MemorySpan, ...] = ()
     summary_used: bool = False
     replayed: bool = False
+    finish: str = "stop"
 
 
 @dataclass(frozen=True, slots=True)

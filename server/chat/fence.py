@@ -13,7 +13,7 @@ from server.ids import Scope
 
 _BLANK = r"[\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]*"
 _LESS = r"[<‹＜﹤]"
-_TAG_NAMES = r"(?:character|notes|memory|lore)"
+_TAG_NAMES = r"(?:character|notes|memory|lore|app)"
 
 # A bracket that opens one of our tags, however it is spaced or disguised.
 _TAG = re.compile(rf"{_LESS}(?={_BLANK}[/／]?{_BLANK}{_TAG_NAMES}{_BLANK}-)", re.IGNORECASE)

@@ -129,7 +129,8 @@ class Generator:
             messages=prompt.messages(),
             tier=party.who.tier,
             mode=party.mode,
-            max_tokens=prompt.budget.reply,
+            max_tokens=min(prompt.budget.reply, party.frontend.max_tokens or prompt.budget.reply),
+            temperature=party.frontend.temperature,
             session=party.session,
             payer=Payer(party.scope.tenant, party.scope.user, party.who.tier),
         )
@@ -207,6 +208,7 @@ class Generator:
             completion_tokens=alternative.completion_tokens or 0,
             recalled=prompt.spans if prompt else (),
             summary_used=prompt.summary_used if prompt else False,
+            finish=draft.finished.reason if draft.finished else "stop",
         )
 
     async def _store(self, job: Job, mode: Mode, alternative: Alternative, seconds: float) -> Message | None:

@@ -100,6 +100,10 @@ class Follower:
         self._over = False
         self.scope = live.scope
 
+    @property
+    def reply_id(self) -> str:
+        return self._live.reply_id
+
     async def next(self, seconds: float | None = None) -> Event | None:
         """The next event; None after `seconds` without one, and after the last."""
         live = self._live

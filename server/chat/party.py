@@ -7,6 +7,7 @@ from typing import Self
 from server.catalog.cards import Card
 from server.catalog.macros import expand
 from server.chat.fence import Fence
+from server.chat.frontend import PLAIN, Frontend
 from server.chat.sheet import Sheet
 from server.ids import Scope
 from server.memory.views import Greeting, Speakers
@@ -23,18 +24,22 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A person and the character they talk with. `mode`: the content mode asked for."""
+    """A person and the character they talk with.
+
+    `mode`: the content mode asked for; `frontend`: what a client with prompts of its own brings along, cut to size.
+    """
 
     who: Who
     card: Card
     mode: str | None
     fence: Fence
     sheet: Sheet
+    frontend: Frontend = PLAIN
 
     @classmethod
-    def of(cls, who: Who, card: Card, mode: str | None = None) -> Self:
+    def of(cls, who: Who, card: Card, mode: str | None = None, frontend: Frontend | None = None) -> Self:
         fence = Fence(who.scope)
-        return cls(who, card, mode, fence, Sheet.of(card, who.user_name, fence))
+        return cls(who, card, mode, fence, Sheet.of(card, who.user_name, fence), frontend or PLAIN)
 
     @property
     def scope(self) -> Scope:

@@ -1,6 +1,7 @@
 """What a model is sent for one turn, and why. Pure: the same input gives the same prompt.
 
     system      operator policy · rules · the character's card · who they talk with      the same every turn
+    user        what a client with prompts of its own says ahead of the conversation      nearly always the same
     user        pins · rolling summary                                                    changes with a window
     …           recent messages, the oldest on a block's edge                             grows at the end
     user        today · what is worn · recalled memory · lore · the message · reminder    new every turn
@@ -18,6 +19,7 @@ from typing import Literal
 from server.chat import wording
 from server.chat.budget import MESSAGE_TOKENS, Budget, clipped
 from server.chat.fence import Fence
+from server.chat.frontend import PLAIN, Frontend, block
 from server.chat.history import Line, lines, newest
 from server.chat.recalled import as_text, long_date
 from server.chat.sheet import Sheet
@@ -60,6 +62,7 @@ class PromptInput:
     now: datetime
     block: int
     wardrobe: Wardrobe | None = None
+    frontend: Frontend = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
     left -= estimate_tokens(notes) + MESSAGE_TOKENS if notes else 0
     reminder = _reminder(given, min(int(budget.prompt * REMINDER_SHARE), left))
     left -= estimate_tokens(reminder)
+    app, app_last = _app(given.frontend.before, fence, left), _app(given.frontend.after, fence, left // 2)
+    left -= estimate_tokens(app) + estimate_tokens(app_last) + (MESSAGE_TOKENS if app else 0)
 
     # What varies from turn to turn (memory, lore, the message's length) must not move the history's edge.
     reserve = max(0, int(budget.prompt * MESSAGE_SHARE) - estimate_tokens(message))
@@ -157,6 +162,7 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
 
     pieces = [
         _Piece("system", frame if not card else f"{frame}\n\n{card}", why_card, True),
+        _Piece("user", app, "what the app says ahead of the conversation", True),
         *_opening(notes, why_notes, recent, said),
         *(_Piece(_role(line), line.text, "recent message", True, line.tokens - MESSAGE_TOKENS) for line in recent),
         _Piece("user", wording.today(long_date(given.now.astimezone(UTC).date())), "today's date", False),
@@ -164,6 +170,7 @@ def build_prompt(given: PromptInput, budget: Budget) -> Prompt:
         _Piece("user", memory, f"recalled memory: {sum(len(span.turns) for span in spans)} turns", False),
         _Piece("user", lore, "lore that the talk touches", False),
         _Piece("user", message, "the continuation asked for" if given.message is None else "the message", False),
+        _Piece("user", app_last, "what the app says after the conversation", False),
         _Piece("user", reminder, "the card's post_history_instructions", False),
     ]
     parts = _merged([piece for piece in pieces if piece.text])
@@ -227,6 +234,11 @@ def _wardrobe(given: PromptInput, tokens: int) -> str:
             gifts.pop()
         else:
             worn = ""
+
+
+def _app(texts: Sequence[str], fence: Fence, tokens: int) -> str:
+    text = block(texts, fence)
+    return text if estimate_tokens(text) <= tokens else ""
 
 
 def _reminder(given: PromptInput, tokens: int) -> str:

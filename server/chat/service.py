@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from server.catalog.store import CharacterStore
 from server.chat.context import Context
 from server.chat.events import Accepted, Done
 from server.chat.flight import InFlight
+from server.chat.frontend import FRONTEND_SHARE, Frontend
 from server.chat.generation import Generator, Job
 from server.chat.lines import Lines
 from server.chat.live import Follower, LiveTurn
@@ -20,7 +22,7 @@ from server.chat.prompt import Prompt
 from server.chat.wardrobe import Bare, Beside
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ids import Scope, parse_message_id
-from server.memory.messages import Alternative, Message, Role, Status, Turn
+from server.memory.messages import CHAT, Alternative, Message, Role, Status, Turn
 from server.memory.recall import Question
 from server.memory.service import Memory
 from server.memory.views import DeletedCounts, Idempotency, Page
@@ -42,6 +44,15 @@ _WRITING = "This reply is still being written: wait for it, or stop it."
 _NO_QUESTION = (
     "No message of yours stands before this reply, so it cannot be generated again: swipe to another instead."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A turn in a client's own history: which of its chats, what it says beside, and the key it came with."""
+
+    chat: str
+    frontend: Frontend
+    claim: Idempotency | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +94,14 @@ class ChatService:
 
     # turns
 
-    async def turn(self, who: Who, text: str, *, mode: str | None = None, key: str | None = None) -> Follower:
+    async def turn(
+        self, who: Who, text: str, *, mode: str | None = None, key: str | None = None, within: Within | None = None
+    ) -> Follower:
         """Stores a message and has it answered. When this returns, the message is kept whatever happens.
 
         `key` is the client's idempotency key: the same key and request again follow the same reply while it is made,
-        get it from the store afterwards, and have it made anew where the first try left nothing.
+        get it from the store afterwards, and have it made anew where the first try left nothing. `within` a client's
+        own history the caller stands in the conversation's line already.
 
         Raises:
             NotFound: there is no such character for this person.
@@ -97,22 +111,23 @@ class ChatService:
             Conflict: the key's turn was deleted since.
             StoreUnavailable, ShuttingDown: nothing was accepted.
         """
-        party = await self._party(who, mode)
+        party = await self.party(who, mode, within.frontend if within else None)
         self._context.check(party, text)
-        claim = None if key is None else Idempotency(_hash(key), _hash([who.scope.character, text, mode]))
+        claim = None if key is None else idempotency(key, [who.scope.character, text, mode])
         question = self._memory.ask(text, speakers=party.speakers)
         warming = asyncio.create_task(self._read_ahead(text, question), name="policy-warm")
         try:
-            async with self._beginning.turn(who.scope):
+            async with nullcontext() if within else self.line(who.scope):
                 self._flight.refuse_when_closing()
                 await self._beside.before_turn(party)
                 turn = await self._memory.begin_turn(
                     who.scope,
                     text,
-                    idempotency=claim,
-                    greeting=party.greeting(),
+                    idempotency=within.claim if within else claim,
+                    greeting=None if within else party.greeting(),
                     speakers=party.speakers,
                     tier=who.tier,
+                    extra={CHAT: within.chat} if within else None,
                 )
                 return self._answer(party, turn, question, warming)
         except BaseException:
@@ -121,7 +136,17 @@ class ChatService:
                 question.drop()
             raise
 
-    async def regenerate(self, who: Who, message_id: str | None = None, *, mode: str | None = None) -> Follower:
+    async def replay(self, who: Who, turn: Turn, *, mode: str | None = None) -> Follower:
+        """Follows the reply of a turn that came before, as `turn` does with a key that is known. Raises as it."""
+        return self._answer(await self.party(who, mode), turn)
+
+    def line(self, scope: Scope) -> AbstractAsyncContextManager[None]:
+        """Inside, nobody else begins a turn in this conversation."""
+        return self._beginning.turn(scope)
+
+    async def regenerate(
+        self, who: Who, message_id: str | None = None, *, mode: str | None = None, frontend: Frontend | None = None
+    ) -> Follower:
         """Has a reply made again as a new alternative, which becomes the chosen one; the last reply by default.
 
         A reply that has nothing in it yet, because the first try failed, is made in its own place. Where the last
@@ -131,7 +156,7 @@ class ChatService:
             NotFound: no such character or message; nothing was said yet.
             InvalidRequest: it is not a reply to a message.
         """
-        party = await self._party(who, mode)
+        party = await self.party(who, mode, frontend)
         target = await self._target(who.scope, message_id)
         if target.role is Role.USER:
             if message_id is not None:
@@ -153,7 +178,9 @@ class ChatService:
         )
         return self._flight.start(job, Accepted(None, target.id))
 
-    async def extend(self, who: Who, message_id: str | None = None, *, mode: str | None = None) -> Follower:
+    async def extend(
+        self, who: Who, message_id: str | None = None, *, mode: str | None = None, frontend: Frontend | None = None
+    ) -> Follower:
         """Has the last reply go on where it stops.
 
         Raises:
@@ -161,7 +188,7 @@ class ChatService:
             InvalidRequest: it is not a reply, or has no text.
             Conflict: it is not the last message.
         """
-        party = await self._party(who, mode)
+        party = await self.party(who, mode, frontend)
         target = await self._target(who.scope, message_id)
         if target.role is not Role.ASSISTANT or not target.text.strip():
             raise InvalidRequest("Only a reply that has text can be continued.", field="message_id")
@@ -185,7 +212,7 @@ class ChatService:
         Raises:
             NotFound, TooLarge, StoreUnavailable: as `turn`.
         """
-        party = await self._party(who, mode)
+        party = await self.party(who, mode)
         return self._context.prompt(party, await self._context.read(party, message=message, query=message))
 
     # what was said
@@ -205,7 +232,7 @@ class ChatService:
         if page.messages or before is not None:
             return Opened(page)
         try:
-            party = await self._party(who, None)
+            party = await self.party(who, None)
         except NotFound:  # the character was deleted: what was said stays readable
             return Opened(page)
         return Opened(page, _shown(party, self._clock()))
@@ -229,7 +256,7 @@ class ChatService:
             InvalidRequest: there is no such greeting.
             Conflict: the person has said something already.
         """
-        party = await self._party(who, None)
+        party = await self.party(who, None)
         greeting = party.greeting()
         if greeting is None or not 0 <= index < len(greeting.texts):
             count = len(greeting.texts) if greeting else 0
@@ -322,11 +349,15 @@ class ChatService:
 
     # inside
 
-    async def _party(self, who: Who, mode: str | None) -> Party:
+    async def party(self, who: Who, mode: str | None = None, frontend: Frontend | None = None) -> Party:
+        """The person with the character. Raises `NotFound`, and `InvalidRequest` where there is no such mode."""
         if mode is not None:
             check_mode(mode, self._model.info.modes)
         record = await self._characters.get(who.scope.tenant, who.scope.character, Viewer(who.scope.user))
-        return Party.of(who, record.card, mode)
+        if frontend is not None:
+            room = int(self._context.budget(who.tier).prompt * FRONTEND_SHARE)
+            frontend = frontend.fitted(record.card, who.user_name, room)
+        return Party.of(who, record.card, mode, frontend)
 
     async def _last(self, scope: Scope) -> Message:
         page = await self._memory.history(scope, before=None, limit=1)
@@ -417,6 +448,11 @@ def _shown(party: Party, at: datetime) -> Message | None:
         alternatives=tuple(Alternative(text, at) for text in greeting.texts),
         chosen=greeting.chosen,
     )
+
+
+def idempotency(key: str, body: object) -> Idempotency:
+    """A client's key and what it asked, as hashes."""
+    return Idempotency(_hash(key), _hash(body))
 
 
 def _hash(value: object) -> str:

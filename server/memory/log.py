@@ -18,6 +18,7 @@ from server.memory.shared import Shared
 from server.memory.views import Idempotency, Speakers
 from server.stores.errors import store_errors
 
+MISMATCH = "This Idempotency-Key was used for another message: use a new key."
 GONE = "This turn was deleted meanwhile: send it again with a new Idempotency-Key if it should be said again."
 
 
@@ -210,11 +211,40 @@ class ConversationLog:
             case ["replay", epoch, seq, user, reply]:
                 return Appended(int(epoch), int(seq), stored=(user or None, reply or None))
             case ["mismatch"]:
-                raise IdempotencyMismatch("This Idempotency-Key was used for another message: use a new key.")
+                raise IdempotencyMismatch(MISMATCH)
             case ["gone"]:
                 raise Conflict(GONE)
             case _:
                 raise Conflict("The conversation changed meanwhile: look again and repeat.")
+
+    async def claim(
+        self, scope: Scope, idempotency: Idempotency, *, now: datetime, place: tuple[int, int] | None = None
+    ) -> tuple[int, int] | None:
+        """The epoch and place of the message that came with a key; where it is new, `place` becomes it.
+
+        Raises:
+            IdempotencyMismatch: the key was used for another request.
+            Conflict: the key's turn was deleted.
+        """
+        keys = Keys.of(scope)
+        answer = await self._scripts.run(
+            "claim",
+            (keys.meta, keys.idem, keys.idem_age),
+            now.timestamp(),
+            idempotency.key_hash,
+            idempotency.body_hash,
+            self._idempotency_seconds,
+            *(place or ()),
+        )
+        match answer:
+            case ["turn", epoch, seq]:
+                return int(epoch), int(seq)
+            case ["mismatch"]:
+                raise IdempotencyMismatch(MISMATCH)
+            case ["gone"]:
+                raise Conflict(GONE)
+            case _:
+                return None
 
     async def put(self, scope: Scope, epoch: int, seq: int, old: str, new: str) -> bool | None:
         """Replaces a message of the tail. False: it is no longer `old`. None: it is not in the tail."""

@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+CHAT, ELSEWHERE = "chat", "elsewhere"
+"""In a message's `extra`: which chat of a client's it was said in, and that it was said elsewhere, as a client says."""
+
 
 class Role(StrEnum):
     USER = "user"

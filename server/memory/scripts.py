@@ -11,6 +11,7 @@ from server.stores.errors import store_errors
 NAMES = (
     "append",
     "before",
+    "claim",
     "clear",
     "close",
     "cut",

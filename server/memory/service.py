@@ -122,6 +122,19 @@ class Memory:
             scope, text, at=at, idempotency=idempotency, greeting=greeting, speakers=speakers, tier=tier, extra=extra
         )
 
+    async def claimed(self, scope: Scope, idempotency: Idempotency) -> Turn | None:
+        """The turn that came with this key, `replayed`; None where the key is new.
+
+        Raises:
+            IdempotencyMismatch: the key came with another body before.
+            Conflict: the key's turn was deleted meanwhile.
+        """
+        return await self._turns.claimed(scope, idempotency)
+
+    async def claim(self, scope: Scope, idempotency: Idempotency, reply_id: str) -> None:
+        """Makes this key the turn's that a reply belongs to, which follows the message it answers. Raises as above."""
+        await self._turns.claim(scope, idempotency, reply_id)
+
     async def begin_reply(self, scope: Scope) -> Turn:
         """Keeps a place for a reply to the last message. `Conflict`: that is not a person's, or has changed."""
         return await self._turns.begin_reply(scope)
@@ -138,9 +151,10 @@ class Memory:
         *,
         at: datetime | None = None,
         speakers: Speakers | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> Message:
         """Stores one whole message behind the others (imports, measurements). Raises `InvalidRequest`."""
-        return await self._turns.append(scope, role, text, at=at, speakers=speakers)
+        return await self._turns.append(scope, role, text, at=at, speakers=speakers, extra=extra)
 
     async def note(
         self,

@@ -61,6 +61,20 @@ class Turns:
             raise Conflict(GONE)
         return Turn(epoch, stored[0], stored[1], replayed=True)
 
+    async def claimed(self, scope: Scope, idempotency: Idempotency) -> Turn | None:
+        place = await self._log.claim(scope, idempotency, now=self._clock())
+        if place is None:
+            return None
+        epoch, seq = place
+        user, reply = [await self._rewriter.read(scope, epoch, at) for at in (seq, seq + 1)]
+        if user is None or reply is None:
+            raise Conflict(GONE)
+        return Turn(epoch, user, reply, replayed=True)
+
+    async def claim(self, scope: Scope, idempotency: Idempotency, reply_id: str) -> None:
+        epoch, seq = parse_message_id(reply_id)
+        await self._log.claim(scope, idempotency, now=self._clock(), place=(epoch, seq - 1))
+
     async def begin_reply(self, scope: Scope) -> Turn:
         """A place for a reply to the last message, which must be a person's."""
         head = await self._log.head(scope, newest=1)
@@ -83,11 +97,18 @@ class Turns:
         return _placed(first, appended.epoch, appended.seq - 1)
 
     async def append(
-        self, scope: Scope, role: Role, text: str, *, at: datetime | None, speakers: Speakers | None
+        self,
+        scope: Scope,
+        role: Role,
+        text: str,
+        *,
+        at: datetime | None,
+        speakers: Speakers | None,
+        extra: Mapping[str, str] | None,
     ) -> Message:
         now = self._clock()
         at = utc(at) if at else now
-        message = _new(role, said(text, "message"), at)
+        message = _new(role, said(text, "message"), at, extra)
         appended = await self._log.append(scope, [encode_message(message)], now=now, at=at, speakers=speakers)
         return _placed(message, appended.epoch, appended.seq)
 

@@ -24,6 +24,7 @@ CANARY = "the-parrot-of-anna"
 BODIES: dict[str, Json] = {
     "SignIn": {"token": "nothing"},
     "ChatIn": {"character_id": "mira", "message": "Hello"},
+    "CompletionIn": {"model": "mira", "messages": [{"role": "user", "content": "Hello"}]},
     "CompleteIn": {"messages": [{"role": "user", "content": "Hello"}]},
     "ReplyIn": {},
     "SwipeIn": {"message_id": "1-1", "index": 0},
