@@ -7,7 +7,7 @@ from PIL import Image
 
 from server.catalog import pictures
 
-__all__ = ["SIDE", "Clean", "clean", "opened"]
+__all__ = ["SIDE", "Clean", "clean"]
 
 SIDE = 2_048
 """Pixels of the longer side: eight times what the image encoder looks at, enough for tiles and for a start frame."""
@@ -39,9 +39,3 @@ def clean(data: bytes) -> Clean:
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image).convert("RGB")
     return Clean(image)
-
-
-def opened(data: bytes) -> Image.Image:
-    """The pixels of a picture that `clean` made."""
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        return image.convert("RGB")

@@ -19,9 +19,10 @@ from typing import Any
 
 import redis.asyncio
 
-from server.catalog.references.clean import clean
+from server.catalog.references.clean import Clean, clean
 from server.catalog.references.fetch import Fetcher
 from server.catalog.references.models import Finding, Reference, check_sha256
+from server.catalog.references.quality import findings_of
 from server.errors import NotFound, RateLimited
 from server.ids import check_slug
 from server.stores.errors import store_errors
@@ -68,8 +69,8 @@ class References:
             TooLarge, InvalidRequest: see `clean`.
         """
         async with self._decoding:
-            picture = await asyncio.to_thread(clean, data)
-        reference = Reference(picture.sha256, *picture.image.size, len(picture.data))
+            picture, findings = await asyncio.to_thread(_looked_at, data)
+        reference = Reference(picture.sha256, *picture.image.size, len(picture.data), findings)
         await self._note(picture.sha256, tenant, user)  # first: what is stored has somebody who can have it erased
         # put, not add: it is as new as its last upload, and one that was damaged is whole again
         await self._objects.put(path_of(picture.sha256), picture.data)
@@ -201,6 +202,11 @@ class References:
             return await self._objects.get(path, most=most)
         except NotFound:
             raise NotFound("There is no such reference: add the picture first.") from None
+
+
+def _looked_at(data: bytes) -> tuple[Clean, tuple[Finding, ...]]:
+    picture = clean(data)
+    return picture, findings_of(picture.image)
 
 
 def path_of(sha256: str) -> str:
