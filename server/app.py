@@ -14,6 +14,7 @@ from server.api import (
     admin,
     characters,
     chat,
+    companion,
     complete,
     loras,
     memory,
@@ -104,7 +105,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    chatting = (session, chat, openai, complete, memory, characters)
+    chatting = (session, chat, openai, complete, memory, companion, characters)
     parts = (*chatting, loras, usage, usage_table, references, routing, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))

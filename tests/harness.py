@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,10 @@ class Server(Client):
             return any(live.text and live.text.endswith(text) for live in lives)
 
         await until(begun)
+
+    def with_token(self, token: str) -> "Server":
+        """The same server seen through another credential."""
+        return replace(self, token=token)
 
     async def as_user(self, name: str, *scopes: str, **key: Any) -> "Server":
         """The same server seen by a new person, through an API key of theirs."""

@@ -14,7 +14,7 @@ HOME = "home"
 OWNER = "owner"
 """The owner's user id."""
 
-SCOPES = frozenset({"chat", "memory", "characters", "admin"})
+SCOPES = frozenset({"chat", "memory", "characters", "recall", "remember", "admin"})
 PERSONAL = SCOPES - {"admin"}
 """What every person who is signed in may do with what is theirs."""
 

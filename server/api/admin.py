@@ -69,7 +69,9 @@ class KeyDraft(_Body):
     """`user_id` binds the key to one user; without it every request names a user. `tenant` is the owner's to choose."""
 
     name: str
-    scopes: list[Literal["chat", "memory", "characters", "admin"]] = Field(min_length=1, max_length=4)
+    scopes: list[Literal["chat", "memory", "characters", "recall", "remember", "admin"]] = Field(
+        min_length=1, max_length=8
+    )
     tier: str | None = None
     user_id: str | None = None
     tenant: str | None = None

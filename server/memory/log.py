@@ -169,6 +169,16 @@ class ConversationLog:
             newest=tuple(map(WindowRef.read, found[11])),
         )
 
+    async def state(self, scope: Scope) -> str:
+        """What is remembered now, as a hash: it changes with everything that a reading would show otherwise."""
+        keys = Keys.of(scope)
+        with store_errors("memory"):
+            pipe = self._client.pipeline(transaction=True)
+            for key in (keys.meta, keys.tail, keys.pins):
+                pipe.hgetall(key)
+            found = await pipe.execute()
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
     async def append(
         self,
         scope: Scope,

@@ -239,6 +239,10 @@ class Memory:
         head = await self._log.head(scope, tail=False)
         return head.epoch if head else 0
 
+    async def state(self, scope: Scope) -> str:
+        """What is remembered now, as a hash: as long as it stays, nothing that can be read has changed."""
+        return await self._log.state(scope)
+
     async def last_message_at(self, scopes: Sequence[Scope]) -> list[datetime | None]:
         """When something was last said in each conversation."""
         return await self._log.last_at(scopes)
