@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from server.chat.pictures.keys import Keys, shown_in
 from server.errors import NotFound
 from server.ids import Scope
+from server.memory.messages import Alternative, Status
 from server.memory.service import Memory
 from server.stores.errors import store_errors
 
@@ -71,7 +72,7 @@ class ShownPictures:
             pass
         else:
             # a note comes before its picture: a reply that is being made may be about to show it
-            if any(one.picture is None or one.picture.key == key for one in message.alternatives):
+            if any(_shows(one, key) or one.status is Status.PENDING for one in message.alternatives):
                 return True
         async with self._state.pipeline(transaction=True) as pipe:
             pipe.zrem(shown_in(tenant), member)
@@ -79,3 +80,7 @@ class ShownPictures:
             with store_errors("pictures"):
                 await pipe.execute()
         return False
+
+
+def _shows(alternative: Alternative, key: str) -> bool:
+    return alternative.picture is not None and alternative.picture.key == key
