@@ -1,12 +1,13 @@
 """API keys: what programs show. Bound to a tenant, limited to scopes, revocable at once."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from redis.asyncio import Redis
 
+from server.accounts.limits import UNCOUNTED, Counted, Limits, Quota, requests_of_key
 from server.accounts.records import (
     TOUCH,
     Fields,
@@ -49,10 +50,12 @@ class ApiKey:
 
 
 class ApiKeys:
-    """Keys in the state Redis; of the secret only the sha256 is kept."""
+    """Keys in the state Redis; of the secret only the sha256 is kept. `per_minute`: requests of each."""
 
-    def __init__(self, state: Redis, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, state: Redis, limits: Limits, *, per_minute: int, clock: Callable[[], datetime]) -> None:
         self._state = state
+        self._limits = limits
+        self._per_minute = per_minute
         self._clock = clock
         self._touch = state.register_script(TOUCH)
 
@@ -82,14 +85,19 @@ class ApiKeys:
             await pipe.execute()
         return made, made.prefix + secret
 
-    async def check(self, presented: str) -> ApiKey | None:
-        """The record of a key as a client presents it; None where there is none like it."""
+    async def enter(self, presented: str, quotas: Sequence[Quota]) -> tuple[ApiKey | None, Counted]:
+        """The record of a key as a client presents it, None where there is none like it.
+
+        Its request is counted against the key's own quota and `quotas`, in the same step; a wrong one against none.
+        """
         match = _FORM.fullmatch(presented)
         if match is None:
-            return None
-        fields = await read_hash(self._state, key("key", match[1]))
-        found = _read(match[1], fields)
-        return found if matches(match[2], fields.get("secret")) else None
+            return None, UNCOUNTED
+        id, secret = match.groups()
+        own = requests_of_key(id, self._per_minute)
+        fields, counted = await self._limits.count_bearer(key("key", id), digest(secret), [own, *quotas])
+        found = _read(id, fields)
+        return (found if matches(secret, fields.get("secret")) else None), counted
 
     async def used(self, found: ApiKey) -> None:
         """Notes that the key was used, at most once a minute."""

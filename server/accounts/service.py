@@ -1,6 +1,6 @@
 """Accounts: the one door to users, keys, sessions and rate limits."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NoReturn, cast
 
@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio import Redis
 
 from server.accounts.apikeys import ApiKey, ApiKeys
-from server.accounts.limits import Counted, Limits, Quota, wrong_credentials
+from server.accounts.limits import UNCOUNTED, Counted, Limits, Quota, wrong_credentials
 from server.accounts.principal import HOME, OWNER, SCOPES, Principal, Role, scopes_of
 from server.accounts.records import key, utc_now
 from server.accounts.sessions import Session, Sessions
@@ -44,16 +44,19 @@ class Accounts:
         self._tiers = frozenset(settings.plans)
         self._default_tier = settings.default_tier
         self._users = Users(state, default_tier=settings.default_tier, clock=clock)
-        self._keys = ApiKeys(state, clock=clock)
-        self._sessions = Sessions(state, life=timedelta(days=settings.session_days), clock=clock)
         self._limits = Limits(state)
+        self._keys = ApiKeys(state, self._limits, per_minute=settings.key_requests_per_minute, clock=clock)
+        self._sessions = Sessions(state, life=timedelta(days=settings.session_days), clock=clock)
         self._owner_digest = digest(owner_token)
         self._sign_in_digest: str | None = digest(sign_in_token(owner_token))
 
     # credentials
 
-    async def by_bearer(self, token: str, *, remote: str) -> Principal:
-        """Whose API key this is, or the owner.
+    async def by_bearer(self, token: str, *, remote: str, quotas: Sequence[Quota] = ()) -> tuple[Principal, Counted]:
+        """Whose API key this is, or the owner; their request is counted against `quotas`, and against the key's own.
+
+        A key is looked up and its request counted in one step, from the record as it is then: one that was revoked is
+        worth nothing from the next request on. Wrong credentials count against none of these.
 
         Raises:
             Unauthenticated: nobody's.
@@ -61,16 +64,16 @@ class Accounts:
         """
         with store_errors(_STORE):
             if matches(token, self._owner_digest):
-                return _person(await self._users.owner(), "owner")
-            found = await self._keys.check(token)
+                return _person(await self._users.owner(), "owner"), await self.count(*quotas)
+            found, counted = await self._keys.enter(token, quotas)
             who = None if found is None else await self._of_key(found)
             if found is None or who is None:
                 return await self._refuse(remote, WRONG)
             await self._keys.used(found)
-            return who
+            return who, counted
 
     async def by_session(self, token: str, *, remote: str) -> Principal:
-        """Who is signed in with this cookie. Raises as `by_bearer` does."""
+        """Who is signed in with this cookie; nothing is counted. Raises as `by_bearer` does."""
         with store_errors(_STORE):
             session = await self._sessions.find(token)
             user = None if session is None else await self._users.get(session.tenant, session.user)
@@ -245,6 +248,8 @@ class Accounts:
 
     async def count(self, *quotas: Quota) -> Counted:
         """Counts a request or a turn against all `quotas`, or against none where one of them is used up."""
+        if not quotas:
+            return UNCOUNTED
         with store_errors(_STORE):
             return await self._limits.count(*quotas)
 

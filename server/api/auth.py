@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from server.accounts.limits import Quota, requests_from, requests_of_key, turns
+from server.accounts.limits import Counted, Quota, requests_from, turns
 from server.accounts.principal import Principal
 from server.api.clients import client_address, is_loopback
 from server.api.hosts import came_by_https, has_own_origin, host_port
@@ -17,7 +17,6 @@ __all__ = [
     "acting_scope",
     "acting_user",
     "authenticate",
-    "limit_requests",
     "limit_turns",
     "principal",
     "require",
@@ -40,32 +39,42 @@ class Acting:
 async def authenticate(request: web.Request) -> Principal:
     """The request's credential, checked: the Authorization header where there is one, else the session cookie.
 
+    The request is counted against the limits of its API key and, where it is not this machine's own, of its address.
+
     Raises:
         Unauthenticated: there is none, or it is wrong, expired or revoked.
-        RateLimited: too many wrong ones came from this address.
+        RateLimited: too many wrong ones came from this address; or the key's or the address' requests of this minute
+            are used up.
         Forbidden: a cookie with an unsafe method, not sent by our own page.
     """
-    accounts = request.app[ACCOUNTS]
-    remote = client_address(request)
-    headers = request.headers.getall("Authorization", [])
-    cookie = request.cookies.get(cookie_name(request))
+    if "Authorization" not in request.headers and not request.cookies.get(cookie_name(request)):
+        raise Unauthenticated(_MISSING)
     try:
-        if headers:
-            scheme, _, token = headers[0].partition(" ")
-            if len(headers) > 1 or scheme.lower() != "bearer":
-                raise Unauthenticated(_MALFORMED)
-            return await accounts.by_bearer(token.strip(), remote=remote)
-        if cookie:
-            request[STALE_COOKIE] = True
-            who = await accounts.by_session(cookie, remote=remote)
-            request[STALE_COOKIE] = False
-            if request.method not in SAFE_METHODS and not has_own_origin(request):
-                raise Forbidden("A signed-in page may only be used from its own origin.", reason="origin")
-            return who
+        who, counted = await _recognised(request)
     except Unauthenticated:
         request.app[METRICS].refused_credential()
         raise
-    raise Unauthenticated(_MISSING)
+    request[PRINCIPAL] = who
+    _note(request, counted)
+    return who
+
+
+async def _recognised(request: web.Request) -> tuple[Principal, Counted]:
+    accounts, remote = request.app[ACCOUNTS], client_address(request)
+    quotas: list[Quota] = []
+    if not is_loopback(remote):
+        quotas.append(requests_from(remote, request.app[SETTINGS].address_requests_per_minute))
+    if headers := request.headers.getall("Authorization", []):
+        scheme, _, token = headers[0].partition(" ")
+        if len(headers) > 1 or scheme.lower() != "bearer":
+            raise Unauthenticated(_MALFORMED)
+        return await accounts.by_bearer(token.strip(), remote=remote, quotas=quotas)
+    request[STALE_COOKIE] = True
+    who = await accounts.by_session(request.cookies[cookie_name(request)], remote=remote)
+    request[STALE_COOKIE] = False
+    if request.method not in SAFE_METHODS and not has_own_origin(request):
+        raise Forbidden("A signed-in page may only be used from its own origin.", reason="origin")
+    return who, await accounts.count(*quotas)
 
 
 def principal(request: web.Request) -> Principal:
@@ -116,27 +125,12 @@ async def limit_turns(request: web.Request, acting: Acting) -> None:
         RateLimited: the plan's turns per minute are used up; details.retry_after in seconds.
     """
     plan = request.app[SETTINGS].plan(acting.tier)
-    await _count(request, turns(acting.scope.tenant, acting.scope.user, plan.turns_per_minute))
+    quota = turns(acting.scope.tenant, acting.scope.user, plan.turns_per_minute)
+    _note(request, await request.app[ACCOUNTS].count(quota))
 
 
-async def limit_requests(request: web.Request, who: Principal) -> None:
-    """Counts one request of an API key, and from an address that is not this machine's own.
-
-    Raises:
-        RateLimited: the key's or the address' requests of this minute are used up.
-    """
-    settings, address = request.app[SETTINGS], client_address(request)
-    quotas = []
-    if who.kind == "key":
-        quotas.append(requests_of_key(who.credential.removeprefix("key:"), settings.key_requests_per_minute))
-    if not is_loopback(address):
-        quotas.append(requests_from(address, settings.address_requests_per_minute))
-    if quotas:
-        await _count(request, *quotas)
-
-
-async def _count(request: web.Request, *quotas: Quota) -> None:
-    counted = await request.app[ACCOUNTS].count(*quotas)
+def _note(request: web.Request, counted: Counted) -> None:
+    """Keeps what is left, for the answer's headers. Raises `RateLimited` where nothing is."""
     request[STANDINGS] = [*request.get(STANDINGS, ()), *counted.standings]
     if counted.refusal is not None:
         raise counted.refusal

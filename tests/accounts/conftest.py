@@ -35,4 +35,4 @@ def settings(make_settings: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture
 async def accounts(redis_pair: RedisPair, settings: Settings, clock: Clock) -> Accounts:
-    return Accounts(redis_pair.state, settings, owner_token=OWNER_TOKEN, clock=clock)
+    return Accounts(redis_pair.busy, settings, owner_token=OWNER_TOKEN, clock=clock)

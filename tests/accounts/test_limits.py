@@ -94,7 +94,7 @@ async def test_guessing_is_slowed_down_and_good_credentials_still_pass(accounts:
     for wrong in (accounts.by_bearer, accounts.by_session, accounts.sign_in):
         with pytest.raises(RateLimited):
             await wrong("wrong", remote="203.0.113.7")
-    assert (await accounts.by_bearer(OWNER_TOKEN, remote="203.0.113.7")).role == "owner"
+    assert (await accounts.by_bearer(OWNER_TOKEN, remote="203.0.113.7"))[0].role == "owner"
     with pytest.raises(Unauthenticated):
         await accounts.by_bearer("wrong", remote="203.0.113.8")
 

@@ -16,7 +16,7 @@ HERE = "127.0.0.1"
 
 
 async def owner(accounts: Accounts) -> Principal:
-    return await accounts.by_bearer(OWNER_TOKEN, remote=HERE)
+    return (await accounts.by_bearer(OWNER_TOKEN, remote=HERE))[0]
 
 
 async def signed_in(accounts: Accounts, user: str, tenant: str = "home") -> str:
