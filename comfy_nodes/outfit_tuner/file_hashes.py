@@ -61,6 +61,21 @@ class FileHashes:
                 return remembered
             return self._hashed(path, progress)
 
+    def remember(self, path: Path, sha256: str) -> None:
+        """Takes a hash from whoever just read the file whole, for the state it is in."""
+        state = _stamp(path)
+        self._held[state] = sha256
+        self._store(state, sha256)
+
+    def anew(self, path: Path) -> str:
+        """The sha256 of the bytes as they are on the disk now, whatever is remembered.
+
+        Raises:
+            ModelFileError: as `sha256`.
+        """
+        with self._lock:
+            return self._hashed(path, None)
+
     def _hashed(self, path: Path, progress: Progress | None) -> str:
         state = _stamp(path)
         digest, done = hashlib.sha256(), 0

@@ -5,13 +5,25 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from ..environment import megabytes
 from ..private import private_folder
 from .feature_cache import FeatureCache
 from .file_hashes import FileHashes
 from .fit import Shelf
+from .pushed_loras import PushedLoras
 
-__all__ = ["adapters_here", "checkpoint_here", "encoders_here", "features_here", "hashes_here", "loras_here"]
+__all__ = [
+    "adapters_here",
+    "checkpoint_here",
+    "encoders_here",
+    "features_here",
+    "hashes_here",
+    "loras_here",
+    "pushed_loras_here",
+]
 
+PUSHED_VARIABLE = "VESTIGE_LORA_MB"
+_PUSHED_MB = 20_480
 _ADAPTERS, _ENCODERS = "ipadapter", "clip_vision"
 _SAFE = (".safetensors", ".sft")
 _PICKLED = (".bin", ".pt", ".pt2", ".pth", ".ckpt", ".pkl")
@@ -50,6 +62,15 @@ def checkpoint_here(folder: str, name: str) -> Path | None:
 def hashes_here() -> FileHashes:
     """Hashes of model files, kept in ComfyUI's user folder."""
     return FileHashes(private_folder("hashes"))
+
+
+@cache
+def pushed_loras_here() -> PushedLoras:
+    """What servers sent: `vestige` in ComfyUI's first `loras` folder."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_folder_paths("loras")[0]) / "vestige"
+    return PushedLoras(folder, megabytes(PUSHED_VARIABLE, _PUSHED_MB), loras_here, hashes_here())
 
 
 @cache

@@ -217,12 +217,11 @@ async def retrain(request: web.Request) -> web.StreamResponse:
 
 async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
     """The body as it comes; given up where nothing comes for a minute."""
-    pieces = request.content.iter_any()
     try:
         while True:
             async with asyncio.timeout(_PIECE_SECONDS):
-                piece = await anext(pieces, None)
-            if piece is None:
+                piece = await request.content.readany()
+            if not piece:
                 return
             yield piece
     except TimeoutError:

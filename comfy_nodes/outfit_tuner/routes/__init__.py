@@ -12,10 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from ...host import prompt_server
-from ..models_here import hashes_here, loras_here
+from ..models_here import hashes_here, loras_here, pushed_loras_here
 from ..presets.here import presets_here
 from ..references.here import fetcher_here, references_here
 from ..submissions.here import submissions_here
+from .lora_files import LoraFileRoutes
 from .loras import LoraRoutes
 from .presets import PresetRoutes
 from .references import ReferenceRoutes
@@ -29,6 +30,7 @@ def pack_routes() -> list[Route]:
     """Every route of the pack."""
     routes: list[Route] = [
         *LoraRoutes(loras_here, hashes_here).routes(),
+        *LoraFileRoutes(pushed_loras_here).routes(),
         *PresetRoutes(presets_here).routes(),
         *ReferenceRoutes(references_here, fetcher_here).routes(),
         *SubmitRoutes(submissions_here).routes(),
