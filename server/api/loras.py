@@ -254,7 +254,7 @@ def _number(request: web.Request) -> int:
 
 
 def routes() -> list[Route]:
-    files, loras = "/v1/lora-files", "/v1/loras"
+    files, loras = "/v1/admin/lora-files", "/v1/admin/loras"
     one = loras + "/{lora}"
     return [
         Route(
@@ -330,7 +330,7 @@ def routes() -> list[Route]:
         ),
         Route(
             "GET",
-            "/v1/lora-retrain",
+            "/v1/admin/lora-retrain",
             retrain,
             "admin",
             "What a change of base concerns",

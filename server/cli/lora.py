@@ -101,10 +101,10 @@ def add(
         before = {line["sha256"]: line["version"] for line in (await _lines(api, name))}
         if found.sha256 not in before:
             try:
-                await api.call("GET", f"/v1/lora-files/{found.sha256}")
+                await api.call("GET", f"/v1/admin/lora-files/{found.sha256}")
             except NotFound:
-                await api.send("/v1/lora-files", _pieces(file), found.bytes, seconds=LONG_SECONDS)
-        made = await api.call("POST", f"/v1/loras/{name}/versions", draft)
+                await api.send("/v1/admin/lora-files", _pieces(file), found.bytes, seconds=LONG_SECONDS)
+        made = await api.call("POST", f"/v1/admin/loras/{name}/versions", draft)
         return made, made["version"] not in before.values()
 
     made, new = with_server(load_for(context, config, data).settings, send)
@@ -160,9 +160,9 @@ def show_lora(
     """Show a version in full, and how the live version of its character moved."""
 
     async def look(api: "AdminApi") -> tuple[Any, Any]:
-        character = await api.call("GET", f"/v1/loras/{name}")
+        character = await api.call("GET", f"/v1/admin/loras/{name}")
         wanted = character["live"] if version is None else number(version)
-        return character, await api.call("GET", f"/v1/loras/{name}/versions/{wanted}")
+        return character, await api.call("GET", f"/v1/admin/loras/{name}/versions/{wanted}")
 
     character, found = with_server(load_for(context, config, data).settings, look)
     file, facts = found["file"], found["file"]["facts"]
@@ -202,7 +202,7 @@ def promote(
     """Make a version the live one; previews of this character follow."""
     body = {"version": number(version), "if_live": number(if_live) if if_live else None}
     settings = load_for(context, config, data).settings
-    moved = with_server(settings, lambda api: api.call("PUT", f"/v1/loras/{name}/live", body))
+    moved = with_server(settings, lambda api: api.call("PUT", f"/v1/admin/loras/{name}/live", body))
     same = moved["before"] == moved["to"]
     print(f"{name} v{moved['to']} is live already." if same else f"{name}: {_moved(moved)}.")
 
@@ -212,8 +212,8 @@ def rollback(context: typer.Context, name: Name, data: Data = None, config: Conf
     """Go back to the version that was live before."""
 
     async def back(api: "AdminApi") -> Any:
-        live = (await api.call("GET", f"/v1/loras/{name}"))["live"]  # else two people would go back two versions
-        return await api.call("POST", f"/v1/loras/{name}/rollback", {"if_live": live})
+        live = (await api.call("GET", f"/v1/admin/loras/{name}"))["live"]  # else two people would go back two versions
+        return await api.call("POST", f"/v1/admin/loras/{name}/rollback", {"if_live": live})
 
     print(f"{name}: {_moved(with_server(load_for(context, config, data).settings, back))}.")
 
@@ -250,7 +250,7 @@ def verify(
         for line in await _lines(api, name):
             if only not in (None, line["version"]):
                 continue
-            place = f"/v1/loras/{line['name']}/versions/{line['version']}/verify"
+            place = f"/v1/admin/loras/{line['name']}/versions/{line['version']}/verify"
             found = await api.call("POST", place, seconds=LONG_SECONDS)
             places = {"store": found["store"], **found["hosts"]}
             print(f"{line['name']} v{line['version']}: " + ", ".join(f"{at} {what}" for at, what in places.items()))
@@ -272,7 +272,7 @@ def retrain_list(
     """List the live versions that a change of their base leaves behind."""
     query = {"base": base} | ({"new": new} if new else {})
     settings = load_for(context, config, data).settings
-    found = with_server(settings, lambda api: api.call("GET", "/v1/lora-retrain", query=query))["loras"]
+    found = with_server(settings, lambda api: api.call("GET", "/v1/admin/lora-retrain", query=query))["loras"]
     if not found:
         print("Nothing that is live was trained on it.")
         return
@@ -295,11 +295,11 @@ def retrain_list(
 
 
 def _heat(settings: Settings, name: str, hot: bool) -> None:
-    with_server(settings, lambda api: api.call("PUT", f"/v1/loras/{name}/hot", {"hot": hot}))
+    with_server(settings, lambda api: api.call("PUT", f"/v1/admin/loras/{name}/hot", {"hot": hot}))
 
 
 async def _lines(api: "AdminApi", name: str | None) -> list[Any]:
-    return (await api.call("GET", "/v1/loras", query={} if name is None else {"name": name}))["loras"]
+    return (await api.call("GET", "/v1/admin/loras", query={} if name is None else {"name": name}))["loras"]
 
 
 async def _pieces(file: Path) -> AsyncIterator[bytes]:

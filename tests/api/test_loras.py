@@ -30,7 +30,7 @@ def file(seed: int) -> bytes:
 
 
 async def send(server: Server, data: bytes) -> str:
-    status, found = await server.ask("POST", "/v1/lora-files", data=data, headers=FILE)
+    status, found = await server.ask("POST", "/v1/admin/lora-files", data=data, headers=FILE)
     assert status in (200, 201), found
     return found["sha256"]
 
@@ -38,43 +38,43 @@ async def send(server: Server, data: bytes) -> str:
 async def add(server: Server, name: str, *seeds: int) -> None:
     for seed in seeds:
         sha256 = await send(server, file(seed))
-        status, made = await server.ask("POST", f"/v1/loras/{name}/versions", json={"sha256": sha256})
+        status, made = await server.ask("POST", f"/v1/admin/loras/{name}/versions", json={"sha256": sha256})
         assert status == 201, made
 
 
 async def character(server: Server, name: str) -> Json:
-    status, found = await server.ask("GET", f"/v1/loras/{name}")
+    status, found = await server.ask("GET", f"/v1/admin/loras/{name}")
     assert status == 200, found
     return found
 
 
 async def test_a_file_is_sent_and_becomes_a_version(server: Server) -> None:
     data = file(1)
-    status, sent = await server.ask("POST", "/v1/lora-files", data=data, headers=FILE)
+    status, sent = await server.ask("POST", "/v1/admin/lora-files", data=data, headers=FILE)
     sha256 = hashlib.sha256(data).hexdigest()
     assert (status, sent["sha256"], sent["auto_v2"]) == (201, sha256, sha256[:10])
     assert sent["facts"]["base_family"] == "pony"
-    assert (await server.ask("POST", "/v1/lora-files", data=data, headers=FILE))[0] == 200
-    assert (await server.ask("GET", f"/v1/lora-files/{sha256}"))[1] == sent
+    assert (await server.ask("POST", "/v1/admin/lora-files", data=data, headers=FILE))[0] == 200
+    assert (await server.ask("GET", f"/v1/admin/lora-files/{sha256}"))[1] == sent
 
     draft = {"sha256": sha256, "notes": "of spring", "training": "[network]\n", "dataset_report": "0" * 64}
-    status, version = await server.ask("POST", "/v1/loras/ania/versions", json=draft)
+    status, version = await server.ask("POST", "/v1/admin/loras/ania/versions", json=draft)
     assert (status, version["version"], version["live"], version["added_by"]) == (201, 1, True, "owner")
     assert (version["file"], version["notes"], version["dataset_report"]) == (sent, "of spring", "0" * 64)
-    status, again = await server.ask("POST", "/v1/loras/ania/versions", json={"sha256": sha256, "notes": "other"})
+    status, again = await server.ask("POST", "/v1/admin/loras/ania/versions", json={"sha256": sha256, "notes": "other"})
     assert (status, again) == (200, version)
-    assert (await server.ask("GET", "/v1/loras/ania/versions/v1"))[1] == version
+    assert (await server.ask("GET", "/v1/admin/loras/ania/versions/v1"))[1] == version
 
 
 async def test_the_live_version_moves_and_goes_back(server: Server) -> None:
     await add(server, "bea", 10, 11, 12)
-    status, moved = await server.ask("PUT", "/v1/loras/bea/live", json={"version": 3, "if_live": 1})
+    status, moved = await server.ask("PUT", "/v1/admin/loras/bea/live", json={"version": 3, "if_live": 1})
     assert (status, moved["before"], moved["to"], moved["by"]) == (200, 1, 3, "owner")
-    status, refused = await server.ask("PUT", "/v1/loras/bea/live", json={"version": 2, "if_live": 1})
+    status, refused = await server.ask("PUT", "/v1/admin/loras/bea/live", json={"version": 2, "if_live": 1})
     assert (status, refused["error"]["code"], refused["error"]["details"]) == (409, "conflict", {"live": 3})
-    status, moved = await server.ask("POST", "/v1/loras/bea/rollback", json={"if_live": 3})
+    status, moved = await server.ask("POST", "/v1/admin/loras/bea/rollback", json={"if_live": 3})
     assert (status, moved["to"]) == (200, 1)
-    assert (await server.ask("POST", "/v1/loras/bea/rollback"))[0] == 409  # nothing was live before v1
+    assert (await server.ask("POST", "/v1/admin/loras/bea/rollback"))[0] == 409  # nothing was live before v1
 
     found = await character(server, "bea")
     assert [(each["version"], each["live"]) for each in found["versions"]] == [(3, False), (2, False), (1, True)]
@@ -83,11 +83,11 @@ async def test_the_live_version_moves_and_goes_back(server: Server) -> None:
 
 async def test_the_list(server: Server) -> None:
     await add(server, "cleo", 20, 21)
-    _, found = await server.ask("GET", "/v1/loras")
+    _, found = await server.ask("GET", "/v1/admin/loras")
     names = [(each["name"], -each["version"]) for each in found["loras"]]
     assert names == sorted(names)
     assert ("cleo", -2) in names
-    _, found = await server.ask("GET", "/v1/loras?name=cleo")
+    _, found = await server.ask("GET", "/v1/admin/loras?name=cleo")
     assert [(each["name"], each["version"], each["dim"]) for each in found["loras"]] == [
         ("cleo", 2, 32),
         ("cleo", 1, 32),
@@ -96,27 +96,27 @@ async def test_the_list(server: Server) -> None:
 
 async def test_keeping_a_character_on_the_hosts(server: Server) -> None:
     await add(server, "dora", 30)
-    assert (await server.ask("PUT", "/v1/loras/dora/hot", json={"hot": True}))[1]["hot"] is True
-    assert (await server.ask("PUT", "/v1/loras/dora/hot", json={"hot": False}))[1]["hot"] is False
+    assert (await server.ask("PUT", "/v1/admin/loras/dora/hot", json={"hot": True}))[1]["hot"] is True
+    assert (await server.ask("PUT", "/v1/admin/loras/dora/hot", json={"hot": False}))[1]["hot"] is False
 
 
 async def test_a_file_is_hashed_anew(server: Server) -> None:
     await add(server, "eva", 40)
-    status, found = await server.ask("POST", "/v1/loras/eva/versions/1/verify")
+    status, found = await server.ask("POST", "/v1/admin/loras/eva/versions/1/verify")
     assert (status, found) == (200, {"store": "sound", "hosts": {}})
     stored = server.app[FOLDER].objects / "loras" / f"{hashlib.sha256(file(40)).hexdigest()}.safetensors"
     stored.write_bytes(b"something else")
-    assert (await server.ask("POST", "/v1/loras/eva/versions/1/verify"))[1]["store"] == "damaged"
+    assert (await server.ask("POST", "/v1/admin/loras/eva/versions/1/verify"))[1]["store"] == "damaged"
 
 
 async def test_what_a_new_base_leaves_behind(server: Server) -> None:
     await add(server, "fay", 50)
-    _, found = await server.ask("GET", "/v1/lora-retrain?base=pony")
+    _, found = await server.ask("GET", "/v1/admin/lora-retrain?base=pony")
     assert {"name": "fay", "version": 1, "certain": True}.items() <= next(
         each for each in found["loras"] if each["name"] == "fay"
     ).items()
-    assert (await server.ask("GET", f"/v1/lora-retrain?base=pony&new={made.PONY}"))[1] == {"loras": []}
-    status, refused = await server.ask("GET", "/v1/lora-retrain?base=ponny")
+    assert (await server.ask("GET", f"/v1/admin/lora-retrain?base=pony&new={made.PONY}"))[1] == {"loras": []}
+    status, refused = await server.ask("GET", "/v1/admin/lora-retrain?base=ponny")
     assert (status, refused["error"]["code"]) == (400, "invalid_request")
 
 
@@ -132,13 +132,13 @@ async def test_what_a_new_base_leaves_behind(server: Server) -> None:
     ],
 )
 async def test_what_is_refused(server: Server, data: bytes, headers: dict[str, str], status: int, code: str) -> None:
-    answered, body = await server.ask("POST", "/v1/lora-files", data=data, headers=headers)
+    answered, body = await server.ask("POST", "/v1/admin/lora-files", data=data, headers=headers)
     assert (answered, body["error"]["code"]) == (status, code)
 
 
 async def test_more_than_a_request_may_otherwise_carry(server: Server) -> None:
     data = made.lora({f"lora_unet_{at}.lora_down.weight": (64, 32_768) for at in range(4)})  # 16 MB
-    status, sent = await server.ask("POST", "/v1/lora-files", data=io.BytesIO(data), headers=FILE)
+    status, sent = await server.ask("POST", "/v1/admin/lora-files", data=io.BytesIO(data), headers=FILE)
     assert (status, sent["sha256"]) == (201, hashlib.sha256(data).hexdigest())
 
 
@@ -148,26 +148,26 @@ async def test_a_sender_who_leaves_half_way_leaves_nothing(server: Server) -> No
         raise RuntimeError("gone")
 
     with pytest.raises(aiohttp.ClientConnectionError):
-        await server.ask("POST", "/v1/lora-files", data=half(), headers=FILE)
+        await server.ask("POST", "/v1/admin/lora-files", data=half(), headers=FILE)
     for _ in range(500):
         if not list((server.app[FOLDER].run / "loras").iterdir()):
             break
         await asyncio.sleep(0.01)
     assert not list((server.app[FOLDER].run / "loras").iterdir())
-    assert (await server.ask("GET", f"/v1/lora-files/{hashlib.sha256(file(60)).hexdigest()}"))[0] == 404
+    assert (await server.ask("GET", f"/v1/admin/lora-files/{hashlib.sha256(file(60)).hexdigest()}"))[0] == 404
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/v1/loras/nobody", 404),
-        ("GET", "/v1/loras/nobody/versions/1", 404),
-        ("GET", "/v1/loras/ania/versions/latest", 404),
-        ("GET", "/v1/loras/ania/versions/9999999", 404),
-        ("POST", "/v1/loras/nobody/rollback", 404),
-        ("GET", "/v1/loras/No%2F..%2FName", 400),
-        ("GET", "/v1/lora-files/..%2F..%2Fetc", 404),
-        ("GET", f"/v1/lora-files/{'0' * 64}", 404),
+        ("GET", "/v1/admin/loras/nobody", 404),
+        ("GET", "/v1/admin/loras/nobody/versions/1", 404),
+        ("GET", "/v1/admin/loras/ania/versions/latest", 404),
+        ("GET", "/v1/admin/loras/ania/versions/9999999", 404),
+        ("POST", "/v1/admin/loras/nobody/rollback", 404),
+        ("GET", "/v1/admin/loras/No%2F..%2FName", 400),
+        ("GET", "/v1/admin/lora-files/..%2F..%2Fetc", 404),
+        ("GET", f"/v1/admin/lora-files/{'0' * 64}", 404),
     ],
 )
 async def test_what_is_not_there(server: Server, method: str, path: str, status: int) -> None:
@@ -179,14 +179,14 @@ async def test_only_admins_and_each_tenant_its_own(server: Server) -> None:
     await add(server, "gina", 70)
     sha256 = hashlib.sha256(file(70)).hexdigest()
     member = await server.as_user("Anna")
-    for path in ("/v1/loras", "/v1/loras/gina", f"/v1/lora-files/{sha256}", "/v1/lora-retrain?base=pony"):
-        assert (await member.ask("GET", path))[0] == 403
-    assert (await member.ask("POST", "/v1/lora-files", data=file(70), headers=FILE))[0] == 403
+    for path in ("loras", "loras/gina", f"lora-files/{sha256}", "lora-retrain?base=pony"):
+        assert (await member.ask("GET", f"/v1/admin/{path}"))[0] == 403
+    assert (await member.ask("POST", "/v1/admin/lora-files", data=file(70), headers=FILE))[0] == 403
 
     _, secret = await server.app[ACCOUNTS].create_key("acme", "theirs", ["admin"])
     other = Server(server.app, server.port, server.fake, server.session, secret)
-    assert (await other.ask("GET", "/v1/loras"))[1] == {"loras": []}
-    assert (await other.ask("POST", "/v1/loras/gina/versions", json={"sha256": sha256}))[
+    assert (await other.ask("GET", "/v1/admin/loras"))[1] == {"loras": []}
+    assert (await other.ask("POST", "/v1/admin/loras/gina/versions", json={"sha256": sha256}))[
         0
     ] == 404  # knowing it is no right
     await add(other, "gina", 70)

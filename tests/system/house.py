@@ -42,8 +42,12 @@ BODIES: dict[str, Json] = {
     "UserDraft": {"name": "Hello"},
     "UserChange": {"name": "Hello"},
     "KeyDraft": {"name": "Hello", "scopes": ["chat"]},
+    "LoraDraft": {"sha256": "0" * 64},
+    "LoraPromotion": {"version": 1},
+    "LoraRollback": {},
+    "LoraHeat": {"hot": True},
 }
-_QUERIES = {"search": "?q=parrot", "prompt": "?message=Hello"}
+_QUERIES = {"search": "?q=parrot", "prompt": "?message=Hello", "lora-retrain": "?base=pony"}
 
 
 @dataclass
@@ -89,6 +93,9 @@ class House:
             "window_id": self.window_id,
             "user_id": self.anna.made["user"],
             "key_id": self.key_id,
+            "lora": "mira",
+            "version": "1",
+            "sha256": "0" * 64,
         }
         path = re.sub(r"{(\w+)[^}]*}", lambda match: quote((ids | bad)[match[1]], safe=""), route.path)
         return path + _QUERIES.get(route.path.rpartition("/")[2], "")

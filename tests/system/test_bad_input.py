@@ -162,7 +162,7 @@ async def test_an_address_of_nothing(house: House, path: str) -> None:
 @pytest.mark.parametrize(("body", "status"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
 async def test_a_body_at_every_route(house: House, body: bytes, status: int) -> None:
     for route in house.routes:
-        if route.request is None or (body == b"" and route.request.__name__ in ("ReplyIn", "ResetIn")):
+        if route.request is None or (body == b"" and route.request.__name__ in ("ReplyIn", "ResetIn", "LoraRollback")):
             continue
         answer = await send(house.port, request(route.method, house.path(route), house.server.token, body))
         # a sign-in takes less than the others, and a character more
