@@ -148,6 +148,20 @@ class Settings(BaseSettings):
     """The content policy, such as `policy.toml`: how far each plan's conversations may go."""
     disclose_ai: bool = True
     """Tell people that they talk to an AI: the page says so, and a character does when it is asked in earnest."""
+    jwt_algorithm: Literal["HS256", "RS256", "ES256"] | None = None
+    """Take tokens of a product with its own sign-in, signed so; needs a key, `jwt_issuer` and `jwt_audience`."""
+    jwt_key: SecretStr | None = None
+    """What they are checked with: the HS256 secret, 32 bytes or more, or public keys in PEM."""
+    jwt_key_file: Path | None = None
+    """The same from a file."""
+    jwt_issuer: str | None = None
+    """The `iss` they must have."""
+    jwt_audience: str | None = None
+    """The `aud` they must have."""
+    jwt_tenant: str | None = None
+    """The tenant of tokens without a `tenant`; each needs one where unset. Never `home`, which is the household's."""
+    jwt_longest_minutes: Annotated[int, Field(ge=1, le=43_200)] = 1_440
+    """How far ahead `exp` may be: a token cannot be revoked before."""
     session_days: Annotated[int, Field(ge=1, le=365)] = 30
     """How long a browser stays signed in."""
 
@@ -206,7 +220,19 @@ class Settings(BaseSettings):
                 raise ValueError(error.message) from error
         return value
 
-    @field_validator("data", "routing", "policy")
+    @field_validator("jwt_tenant")
+    @classmethod
+    def _not_the_households(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                check_slug(value, "tenant")
+            except InvalidId as error:
+                raise ValueError(error.message) from error
+            if value == "home":
+                raise ValueError("tokens cannot be for 'home', the household's own tenant: name another")
+        return value
+
+    @field_validator("data", "routing", "policy", "jwt_key_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -225,6 +251,12 @@ class Settings(BaseSettings):
             raise ValueError("budget_webhook_url and budget_webhook_secret go together: set both or neither")
         if self.budget_webhook_secret and len(self.budget_webhook_secret.get_secret_value()) < SECRET_CHARACTERS:
             raise ValueError(f"budget_webhook_secret is shorter than {SECRET_CHARACTERS} characters")
+        if self.jwt_algorithm is None and (self.jwt_key or self.jwt_key_file):
+            raise ValueError("a jwt_key is set but jwt_algorithm is not: say how the tokens are signed")
+        if self.jwt_algorithm and bool(self.jwt_key) == bool(self.jwt_key_file):
+            raise ValueError("jwt_algorithm needs one key: set either jwt_key or jwt_key_file")
+        if self.jwt_algorithm and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError("jwt_algorithm needs jwt_issuer and jwt_audience: tokens for others must not count here")
         if self.default_tier not in self.plans:
             raise ValueError(f"default_tier {self.default_tier!r} is not among the plans: {', '.join(self.plans)}")
         if self.first_token_seconds > self.total_seconds:

@@ -126,7 +126,7 @@ class Limits:
 
     async def forget(self, tenant: str, user: str) -> None:
         """Takes a user out of what is counted."""
-        await self._state.delete(_key("turns", f"{tenant}/{user}"))
+        await self._state.delete(*(_key(policy, f"{tenant}/{user}") for policy in ("turns", "user")))
 
 
 def turns(tenant: str, user: str, per_minute: int) -> Quota:
@@ -138,6 +138,11 @@ def turns(tenant: str, user: str, per_minute: int) -> Quota:
 def requests_of_key(id: str, per_minute: int) -> Quota:
     """Requests with one API key."""
     return Quota("key", id, per_minute, "This key sent more than {quota} requests in a minute: wait {seconds} s.")
+
+
+def requests_of_user(tenant: str, user: str, per_minute: int) -> Quota:
+    """Requests of a person whose tokens another product signs."""
+    return Quota("user", f"{tenant}/{user}", per_minute, "More than {quota} requests in a minute: wait {seconds} s.")
 
 
 def requests_from(address: str, per_minute: int) -> Quota:

@@ -6,7 +6,7 @@ from typing import Literal
 from server.errors import Forbidden, InvalidRequest
 from server.ids import check_slug
 
-Kind = Literal["owner", "session", "key"]
+Kind = Literal["owner", "session", "key", "token"]
 Role = Literal["owner", "admin", "member", "service"]
 
 HOME = "home"
@@ -29,7 +29,8 @@ class Principal:
     """A credential that was checked, and what the server's own records say about it.
 
     `user` is None for an API key that is not bound to one person: such a key names a user in every request.
-    `credential` is an id that may be logged: `owner`, `session:home/anna-3kq0z`, `key:8f3k2m9q`.
+    `credential` is an id that may be logged: `owner`, `session:home/anna-3kq0z`, `key:8f3k2m9q`,
+    `token:shop/anna`.
     """
 
     tenant: str

@@ -8,7 +8,8 @@ import structlog
 from redis.asyncio import Redis
 
 from server.accounts.apikeys import ApiKey, ApiKeys
-from server.accounts.limits import UNCOUNTED, Counted, Limits, Quota, wrong_credentials
+from server.accounts.jwt import BadToken, Tokens
+from server.accounts.limits import UNCOUNTED, Counted, Limits, Quota, requests_of_user, wrong_credentials
 from server.accounts.principal import HOME, OWNER, SCOPES, Principal, Role, scopes_of
 from server.accounts.records import key, utc_now
 from server.accounts.sessions import Session, Sessions
@@ -23,6 +24,7 @@ from server.stores.redis import purge_redis
 _log = structlog.get_logger(__name__)
 
 WRONG = "That credential is wrong, expired or revoked: open a new sign-in link, or use another API key."
+NOT_FOR_US = "That token is wrong, expired or not for this server: sign in again where it came from."
 WRONG_LINK = (
     "This sign-in link was used already, has expired, or is not complete. Ask whoever runs the server for a new one; "
     "the owner gets one with `vestige link`."
@@ -47,13 +49,15 @@ class Accounts:
         self._limits = Limits(state)
         self._keys = ApiKeys(state, self._limits, per_minute=settings.key_requests_per_minute, clock=clock)
         self._sessions = Sessions(state, life=timedelta(days=settings.session_days), clock=clock)
+        self._tokens = Tokens.of(settings, clock)
+        self._key_requests = settings.key_requests_per_minute
         self._owner_digest = digest(owner_token)
         self._sign_in_digest: str | None = digest(sign_in_token(owner_token))
 
     # credentials
 
     async def by_bearer(self, token: str, *, remote: str, quotas: Sequence[Quota] = ()) -> tuple[Principal, Counted]:
-        """Whose API key this is, or the owner; their request is counted against `quotas`, and against the key's own.
+        """Whose API key or token this is, or the owner; the request is counted against `quotas` and the bearer's own.
 
         A key is looked up and its request counted in one step, from the record as it is then: one that was revoked is
         worth nothing from the next request on. Wrong credentials count against none of these.
@@ -65,6 +69,8 @@ class Accounts:
         with store_errors(_STORE):
             if matches(token, self._owner_digest):
                 return _person(await self._users.owner(), "owner"), await self.count(*quotas)
+            if self._tokens is not None and token.count(".") == 2:
+                return await self._by_token(self._tokens, token, remote, quotas)
             found, counted = await self._keys.enter(token, quotas)
             who = None if found is None else await self._of_key(found)
             if found is None or who is None:
@@ -267,6 +273,16 @@ class Accounts:
             else:
                 before = await self._state.set(name, check_slug(character, "character_id"), get=True)
         return cast(str | None, before)
+
+    async def _by_token(
+        self, tokens: Tokens, token: str, remote: str, quotas: Sequence[Quota]
+    ) -> tuple[Principal, Counted]:
+        try:
+            who = tokens.check(token)
+        except BadToken as bad:
+            _log.info("token_refused", why=bad.why)
+            return await self._refuse(remote, NOT_FOR_US)
+        return who, await self.count(*quotas, requests_of_user(who.tenant, who.acts_for(None), self._key_requests))
 
     async def _of_key(self, found: ApiKey) -> Principal | None:
         scopes, tier, user = found.scopes, found.tier, None

@@ -24,7 +24,7 @@ __all__ = [
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 _COOKIE = "vestige_session"
-_MISSING = "This needs a credential: open a sign-in link, or send an API key as 'Authorization: Bearer …'."
+_MISSING = "This needs a credential: open a sign-in link, or send an API key or token as 'Authorization: Bearer …'."
 _MALFORMED = "The Authorization header must be 'Bearer' and one API key."
 
 
