@@ -12,10 +12,14 @@ from aiohttp import web
 from server.accounts.service import Accounts
 from server.api import (
     admin,
+    catalog_exchange,
     characters,
     chat,
     companion,
     complete,
+    inventory,
+    items,
+    looks,
     loras,
     memory,
     middlewares,
@@ -26,6 +30,7 @@ from server.api import (
     session,
     usage,
     usage_table,
+    worn,
 )
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
@@ -106,7 +111,8 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
     chatting = (session, chat, openai, complete, memory, companion, characters)
-    parts = (*chatting, loras, usage, usage_table, references, routing, admin, ops)
+    dressing = (looks, worn, items, inventory, references, catalog_exchange, loras)
+    parts = (*chatting, *dressing, usage, usage_table, routing, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)

@@ -143,7 +143,7 @@ class Server(Client):
         accounts = self.app[ACCOUNTS]
         user = await accounts.add_user("home", name)
         _, secret = await accounts.create_key(
-            "home", f"{name}'s", scopes or ("chat", "memory", "characters"), user_id=user.id, **key
+            "home", f"{name}'s", scopes or ("chat", "memory", "characters", "catalog"), user_id=user.id, **key
         )
         return Server(self.app, self.port, self.fake, self.session, secret, {"user": user.id})
 

@@ -14,7 +14,7 @@ HOME = "home"
 OWNER = "owner"
 """The owner's user id."""
 
-SCOPES = frozenset({"chat", "memory", "characters", "recall", "remember", "admin"})
+SCOPES = frozenset({"chat", "memory", "characters", "catalog", "recall", "remember", "admin"})
 PERSONAL = SCOPES - {"admin"}
 """What every person who is signed in may do with what is theirs."""
 
@@ -45,6 +45,11 @@ class Principal:
     @property
     def is_admin(self) -> bool:
         return "admin" in self.scopes
+
+    @property
+    def keeps_shop(self) -> bool:
+        """Whether it looks after the shop's items and grants them: an admin, or a service's key for the catalog."""
+        return self.is_admin or (self.user is None and "catalog" in self.scopes)
 
     def need(self, scope: str) -> None:
         """Raises:

@@ -69,7 +69,7 @@ class KeyDraft(_Body):
     """`user_id` binds the key to one user; without it every request names a user. `tenant` is the owner's to choose."""
 
     name: str
-    scopes: list[Literal["chat", "memory", "characters", "recall", "remember", "admin"]] = Field(
+    scopes: list[Literal["chat", "memory", "characters", "catalog", "recall", "remember", "admin"]] = Field(
         min_length=1, max_length=8
     )
     tier: str | None = None

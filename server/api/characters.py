@@ -11,7 +11,7 @@ from server.api.body import read_json, read_query, read_upload
 from server.api.respond import attachment, json_response, no_content
 from server.api.routes import Route
 from server.api.schemas import Query
-from server.api.services import CHARACTERS, MEMORY
+from server.api.services import CATALOG, CHARACTERS, MEMORY
 from server.catalog import limits
 from server.catalog.models import CharacterChanges, CharacterDraft
 from server.catalog.records import CharacterRecord, Viewer
@@ -90,7 +90,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     draft = await read_json(request, CharacterDraft, limit=_JSON_BYTES)
     tenant, viewer = _asking(request)
     made = await request.app[CHARACTERS].create(tenant, draft, viewer.user)
-    return _character(request, made, viewer, status=201)
+    return await _made(request, made, viewer)
 
 
 async def read(request: web.Request) -> web.StreamResponse:
@@ -111,20 +111,21 @@ async def change(request: web.Request) -> web.StreamResponse:
 async def delete(request: web.Request) -> web.StreamResponse:
     tenant, viewer = _asking(request)
     await request.app[CHARACTERS].delete(tenant, _id(request), viewer)
+    await request.app[CATALOG].looks.delete(tenant, _id(request))
     return no_content()
 
 
 async def duplicate(request: web.Request) -> web.StreamResponse:
     tenant, viewer = _asking(request)
     made = await request.app[CHARACTERS].duplicate(tenant, _id(request), viewer)
-    return _character(request, made, viewer, status=201)
+    return await _made(request, made, viewer)
 
 
 async def import_card(request: web.Request) -> web.StreamResponse:
     tenant, viewer = _asking(request)
     upload = await read_upload(request, limit=limits.FILE_BYTES + 16_384)
     made = await request.app[CHARACTERS].import_card(tenant, upload.content, viewer.user)
-    return _character(request, made, viewer, status=201)
+    return await _made(request, made, viewer)
 
 
 async def export_card(request: web.Request) -> web.StreamResponse:
@@ -174,6 +175,12 @@ def _asking(request: web.Request) -> tuple[str, Viewer]:
 
 def _id(request: web.Request) -> str:
     return request.match_info["character_id"]
+
+
+async def _made(request: web.Request, made: CharacterRecord, viewer: Viewer) -> web.StreamResponse:
+    """A new character. Its id may be one that was used before: how that one looked is not how this one does."""
+    await request.app[CATALOG].looks.delete(made.tenant, made.id)
+    return _character(request, made, viewer, status=201)
 
 
 async def _last_messages(

@@ -25,6 +25,7 @@ _PARAMETERS = {
     "message_id": "A message's id.",
     "window_id": "A memory window's id.",
     "pin_id": "A pin's id.",
+    "item_id": "An item's id.",
     "lora": "A character's name in the LoRA registry.",
     "version": "A version's number, such as 3 or v3.",
     "sha256": "The sha256 of what is stored.",

@@ -12,7 +12,7 @@ from server.api.keys import ERRORS, SETTINGS, ErrorBody
 from server.settings import Settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Access = Literal["open", "ops", "any", "chat", "memory", "characters", "recall", "remember", "admin"]
+Access = Literal["open", "ops", "any", "chat", "memory", "characters", "catalog", "recall", "remember", "admin"]
 
 JSON = ("application/json",)
 

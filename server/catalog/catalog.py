@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from redis.asyncio import Redis
 
+from server.catalog.folder_exchange.importing import Importer
 from server.catalog.items.codec import grant_data, item_data
 from server.catalog.items.inventory import Inventory
 from server.catalog.items.items import Items, KnownReferences
@@ -27,6 +28,7 @@ class Catalog:
     inventory: Inventory
     looks: Looks
     worn: Worn
+    importer: Importer
 
     @classmethod
     def over(
@@ -38,7 +40,8 @@ class Catalog:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Self:
         items = Items(state, references, clock=clock)
-        return cls(items, Inventory(state, items, clock=clock), Looks(state, loras), Worn(state))
+        inventory = Inventory(state, items, clock=clock)
+        return cls(items, inventory, Looks(state, loras), Worn(state), Importer(state, items, clock=clock))
 
     async def export(self, tenant: str, user: str) -> dict[str, Any]:
         """Everything that is a person's, as JSON: own uploads, inventory, what their characters have on."""

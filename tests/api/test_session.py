@@ -22,7 +22,7 @@ async def test_a_link_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(d
         "user": {"id": anna.id, "name": "Анна 🙂"},
         "tenant": "home",
         "role": "member",
-        "scopes": ["characters", "chat", "memory"],
+        "scopes": ["catalog", "characters", "chat", "memory"],
         "tier": "plus",
         "active_character": "mira",
         "model": {"name": "smol", "provider": "bundled", "bundled": True, "banner": "Small. Set OPENROUTER_API_KEY."},

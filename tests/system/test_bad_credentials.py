@@ -99,7 +99,7 @@ async def test_somebody_elses_ids_at_every_route(house: House) -> None:
             assert (answer.status, answer.error["code"]) == (404, "not_found"), route.path
 
 
-@pytest.mark.parametrize("scopes", [("chat",), ("memory",), ("characters",), ("admin",)])
+@pytest.mark.parametrize("scopes", [("chat",), ("memory",), ("characters",), ("catalog",), ("admin",)])
 async def test_a_key_without_the_scope_at_every_route(house: House, scopes: tuple[str, ...]) -> None:
     body = {"name": "narrow", "scopes": scopes, "user_id": house.ben.made["user"]}
     _, made = await house.server.ask("POST", "/v1/admin/keys", json=body)

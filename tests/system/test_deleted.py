@@ -42,7 +42,7 @@ class Person(Client):
 async def join(server: Instance, name: str) -> Person:
     _, added = await server.ask("POST", "/v1/admin/users", json={"name": name})
     user = added["user"]["id"]
-    body = {"name": f"{name}'s phone", "scopes": ["chat", "memory", "characters"], "user_id": user}
+    body = {"name": f"{name}'s phone", "scopes": ["chat", "memory", "characters", "catalog"], "user_id": user}
     _, made = await server.ask("POST", "/v1/admin/keys", json=body)
     return Person(server, made["secret"], user)
 

@@ -97,7 +97,7 @@ class Inventory:
             encode_grant(made),
             limits.OWNED,
             "" if key is None else _digest(key),
-            _digest(item.id, made.how, giver or ""),
+            _asked(item.id, how, giver),
             limits.ANSWERS,
             limits.ANSWER_SECONDS * 1000,
         )
@@ -106,6 +106,24 @@ class Inventory:
         if state == "new":
             self.teller.wake()
         return Granted(decode_grant(str(raw)), state == "new")
+
+    async def answered(
+        self, tenant: str, user: str, item: str, how: How = "granted", *, giver: str | None = None, key: str
+    ) -> Grant | None:
+        """The grant that this very call made before with this `key`; None where it did not, or more than a week ago.
+
+        Raises:
+            IdempotencyMismatch: the same `key` came with another grant.
+        """
+        with store_errors(STORE):
+            known = cast(
+                str | None, await self._state.hget(Keys(tenant).answered(check_slug(user, "user_id")), _digest(key))
+            )
+        if known is None:
+            return None
+        if not known.startswith(_asked(item, how, giver)):
+            raise _refusal("mismatch", item)
+        return decode_grant(known[len(_asked(item, how, giver)) :])
 
     async def revoke(self, tenant: str, user: str, item: str) -> Grant:
         """Takes the item back; it comes off whoever has it on. Answers with the grant it had come by.
@@ -158,6 +176,11 @@ class Inventory:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _asked(item: str, how: How, giver: str | None) -> str:
+    """What a grant asks for, in 64 characters."""
+    return _digest(item, "gift" if giver is not None else how, giver or "")
 
 
 def _refusal(state: str, item: str) -> VestigeError:

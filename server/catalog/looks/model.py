@@ -4,7 +4,7 @@ The same models say what a client may send, what it reads, and what is stored. B
 `workflows/api/README.md`; file names are as ComfyUI lists them, and whether a host has them shows when it renders.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -107,10 +107,9 @@ class LookFields(_Model):
         _, _, version = (self.lora or "").partition("@")
         return int(version) if version else None
 
-    def models(self) -> Self:
+    def models(self) -> dict[str, Any]:
         """What of it decides about models and the cost of a picture: the same for looks that differ in words only."""
-        scene = self.scene.model_copy(update={"prompt": "", "negative": "", "seed": 0})
-        return self.model_copy(update={"scene": scene})
+        return self.model_dump(exclude={"scene": {"prompt", "negative", "seed"}, "character": True, "etag": True})
 
 
 class Look(LookFields):
@@ -118,6 +117,3 @@ class Look(LookFields):
 
     character: str
     etag: str
-
-    def fields(self) -> LookFields:
-        return LookFields.model_validate(self.model_dump(exclude={"character", "etag"}))

@@ -14,6 +14,7 @@ const SCOPES = [
   ["chat", "talk to characters"],
   ["memory", "read and change memory"],
   ["characters", "write characters"],
+  ["catalog", "browse the shop, own and wear items; unbound, keep the shop"],
   ["recall", "only read what one person's companion remembers, for the ComfyUI nodes"],
   ["remember", "note pictures there too"],
   ["admin", "everything, for everyone"],

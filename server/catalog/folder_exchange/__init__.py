@@ -1,0 +1,1 @@
+"""A tenant's shop and looks as one document, in and out: what `vestige catalog export` and `import` carry."""
