@@ -90,7 +90,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     draft = await read_json(request, CharacterDraft, limit=_JSON_BYTES)
     tenant, viewer = _asking(request)
     made = await request.app[CHARACTERS].create(tenant, draft, viewer.user)
-    return await _made(request, made, viewer)
+    return _character(request, made, viewer, status=201)
 
 
 async def read(request: web.Request) -> web.StreamResponse:
@@ -118,14 +118,14 @@ async def delete(request: web.Request) -> web.StreamResponse:
 async def duplicate(request: web.Request) -> web.StreamResponse:
     tenant, viewer = _asking(request)
     made = await request.app[CHARACTERS].duplicate(tenant, _id(request), viewer)
-    return await _made(request, made, viewer)
+    return _character(request, made, viewer, status=201)
 
 
 async def import_card(request: web.Request) -> web.StreamResponse:
     tenant, viewer = _asking(request)
     upload = await read_upload(request, limit=limits.FILE_BYTES + 16_384)
     made = await request.app[CHARACTERS].import_card(tenant, upload.content, viewer.user)
-    return await _made(request, made, viewer)
+    return _character(request, made, viewer, status=201)
 
 
 async def export_card(request: web.Request) -> web.StreamResponse:
@@ -175,12 +175,6 @@ def _asking(request: web.Request) -> tuple[str, Viewer]:
 
 def _id(request: web.Request) -> str:
     return request.match_info["character_id"]
-
-
-async def _made(request: web.Request, made: CharacterRecord, viewer: Viewer) -> web.StreamResponse:
-    """A new character. Its id may be one that was used before: how that one looked is not how this one does."""
-    await request.app[CATALOG].looks.delete(made.tenant, made.id)
-    return _character(request, made, viewer, status=201)
 
 
 async def _last_messages(

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from server.accounts.principal import PERSONAL
 from server.accounts.tokens import sign_in_token
 from tests.api.conftest import OWNER_TOKEN, Door, OpenDoor
 
@@ -22,7 +23,7 @@ async def test_a_link_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(d
         "user": {"id": anna.id, "name": "Анна 🙂"},
         "tenant": "home",
         "role": "member",
-        "scopes": ["catalog", "characters", "chat", "memory"],
+        "scopes": sorted(PERSONAL),
         "tier": "plus",
         "active_character": "mira",
         "model": {"name": "smol", "provider": "bundled", "bundled": True, "banner": "Small. Set OPENROUTER_API_KEY."},
