@@ -183,7 +183,7 @@ async def _services(
                 "objects": objects.check,
             }
             await accounts.ensure_owner()
-            async with _swept(memory), catalog.telling():
+            async with _swept(memory), catalog.telling(), references.collecting(catalog.items.shown):
                 yield
 
 

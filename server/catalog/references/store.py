@@ -2,8 +2,8 @@
 
     objects    references/<sha256>.png     the picture
                references/<sha256>.json    its size and findings; written last, so what has it is whole
-    state      vestige:references:<sha256>        who brought it: `tenant/user`, `tenant/-` for the shop
-               vestige:<tenant>:references:<user> what they brought
+    state      vestige:references:of:<sha256>           who brought it: `tenant/user`, `tenant/-` for the shop
+               vestige:references:by:<tenant>:<user>    what they brought
 
 A picture may be known to several people, who each brought it: knowing its hash alone is no right to it.
 """
@@ -12,18 +12,21 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis.asyncio
+import structlog
 
 from server.catalog.references.clean import Clean, clean
 from server.catalog.references.fetch import Fetcher
 from server.catalog.references.models import Finding, Reference, check_sha256
 from server.catalog.references.quality import findings_of
-from server.errors import NotFound, RateLimited
+from server.ending import end
+from server.errors import NotFound, RateLimited, StoreUnavailable
 from server.ids import check_slug
 from server.stores.errors import store_errors
 from server.stores.objects import Objects, Stored
@@ -32,8 +35,12 @@ __all__ = ["GRACE", "InUse", "References"]
 
 GRACE = timedelta(days=1)
 """How long a picture that no item points to is kept: its item may be about to be made."""
+SETTLE_SECONDS = 5.0
+COLLECT_SECONDS = 3_600.0
 MOST_BYTES = 32 * 1024 * 1024
 """Of a stored picture; noise of the largest size as PNG has less."""
+
+_log = structlog.get_logger(__name__)
 
 InUse = Callable[[Collection[str]], Awaitable[set[str]]]
 """Which of these references an item points to."""
@@ -124,8 +131,7 @@ class References:
 
     async def known_in(self, sha256: str, tenant: str) -> bool:
         """Whether anybody of the tenant brought the picture, for those who look after its shop."""
-        with store_errors("memory"):
-            owners: set[str] = await self._state.smembers(_owners_key(check_sha256(sha256)))  # type: ignore[misc]
+        owners = await self._owners(check_sha256(sha256))
         return any(owner.startswith(f"{tenant}/") for owner in owners)
 
     async def count(self, tenant: str, user: str | None) -> int:
@@ -133,28 +139,41 @@ class References:
         with store_errors("memory"):
             return int(await self._state.scard(_brought_key(tenant, user)))
 
-    async def collect(self, referenced: Collection[str], *, grace: timedelta = GRACE) -> int:
-        """Deletes the pictures that are not among `referenced` and older than `grace`; says how many.
+    async def collect(self, in_use: InUse, *, grace: timedelta = GRACE, settle: float = SETTLE_SECONDS) -> int:
+        """Deletes the pictures that no item points to and that were brought longer than `grace` ago; says how many.
 
-        Whoever makes an item looks with `get` whether its reference is there, so one that is collected in the moment
-        in which it is brought again is asked for again, and not lost unseen.
+        They are taken from those who brought them first: from then on no item can be made of one. Whoever was making
+        one in that moment is done `settle` seconds later, and the picture stays.
         """
         before = self._clock() - grace
-        unused = [
-            each
-            async for each in self._objects.list(_FOLDER)
-            if each.modified < before and _sha256_of(each) not in referenced
-        ]
+        stored: dict[str, list[Stored]] = {}
+        async for each in self._objects.list(_FOLDER):
+            stored.setdefault(_sha256_of(each), []).append(each)
+        old = {sha256 for sha256, files in stored.items() if max(file.modified for file in files) < before}
+        unused = sorted(old - await in_use(old))
+        if not unused:
+            return 0
+        owners = {sha256: await self._forget_owners(sha256) for sha256 in unused}
+        await asyncio.sleep(settle)
+        kept = await in_use(unused)
         gone = 0
-        for each in unused:
-            now = await self._objects.head(each.path)
-            if now is None or now.modified >= before:  # brought again meanwhile
-                continue
-            await self._objects.delete(each.path)
-            if each.path.endswith(".png"):
-                await self._forget_owners(_sha256_of(each))
+        for sha256 in unused:
+            if sha256 in kept:
+                for owner in owners[sha256]:
+                    await self._note(sha256, *_parsed(owner))
+            elif not await self._owners(sha256):  # else it was brought again meanwhile
+                await self._objects.delete(*(file.path for file in stored[sha256]))
                 gone += 1
         return gone
+
+    @asynccontextmanager
+    async def collecting(self, in_use: InUse) -> AsyncIterator[None]:
+        """Meanwhile, what nobody uses is collected every hour."""
+        task = asyncio.create_task(self._collect_often(in_use), name="references-collector")
+        try:
+            yield
+        finally:
+            await end([task])
 
     async def erase(self, tenant: str, user: str, in_use: InUse) -> int:
         """Deletes the pictures a person brought, where nobody else did and no item that is left points to them.
@@ -187,15 +206,30 @@ class References:
                 pipe.sadd(_brought_key(tenant, user), sha256)
                 await pipe.execute()
 
-    async def _forget_owners(self, sha256: str) -> None:
+    async def _owners(self, sha256: str) -> set[str]:
         with store_errors("memory"):
-            owners: set[str] = await self._state.smembers(_owners_key(sha256))  # type: ignore[misc]
+            return await self._state.smembers(_owners_key(sha256))  # type: ignore[misc]
+
+    async def _forget_owners(self, sha256: str) -> set[str]:
+        owners = await self._owners(sha256)
+        with store_errors("memory"):
             async with self._state.pipeline(transaction=True) as pipe:
                 pipe.delete(_owners_key(sha256))
                 for owner in owners:
-                    tenant, user = owner.split("/")
-                    pipe.srem(f"vestige:{tenant}:references:{user}", sha256)
+                    pipe.srem(_brought_key(*_parsed(owner)), sha256)
                 await pipe.execute()
+        return owners
+
+    async def _collect_often(self, in_use: InUse) -> None:
+        while True:
+            await asyncio.sleep(COLLECT_SECONDS)
+            try:
+                gone = await self.collect(in_use)
+            except StoreUnavailable as error:
+                _log.warning("references_not_collected", error=error.message)
+            else:
+                if gone:
+                    _log.info("references_collected", pictures=gone)
 
     async def _read(self, path: str, most: int) -> bytes:
         try:
@@ -230,13 +264,17 @@ def _owner(tenant: str, user: str | None) -> str:
     return f"{check_slug(tenant, 'tenant')}/{_SHOP if user is None else check_slug(user, 'user_id')}"
 
 
+def _parsed(owner: str) -> tuple[str, str | None]:
+    tenant, user = owner.split("/")
+    return tenant, None if user == _SHOP else user
+
+
 def _owners_key(sha256: str) -> str:
-    return f"vestige:references:{sha256}"
+    return f"vestige:references:of:{sha256}"
 
 
 def _brought_key(tenant: str, user: str | None) -> str:
-    owner = _owner(tenant, user).partition("/")
-    return f"vestige:{owner[0]}:references:{owner[2]}"
+    return "vestige:references:by:" + _owner(tenant, user).replace("/", ":")
 
 
 def _dumped(reference: Reference) -> bytes:

@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin
 from server.catalog.references import References
 from server.catalog.references.clean import SIDE
 from server.catalog.references.fetch import Fetcher
+from server.catalog.references.store import InUse
 from server.errors import InvalidRequest, NotFound, RateLimited, StoreUnavailable, TooLarge
 from server.settings import Settings
 from server.stores.objects import Objects
@@ -37,6 +38,13 @@ def files(settings: Settings) -> list[str]:
 
 async def nobody(_: Collection[str]) -> set[str]:
     return set()
+
+
+def only(*sha256s: str) -> InUse:
+    async def in_use(asked: Collection[str]) -> set[str]:
+        return set(asked) & set(sha256s)
+
+    return in_use
 
 
 async def opened(references: References, sha256: str) -> Image.Image:
@@ -209,7 +217,7 @@ async def test_a_kill_between_the_picture_and_its_record_leaves_what_is_collecte
     with pytest.raises(NotFound):
         await references.get(sha256)
     clock.now = datetime.now(UTC) + timedelta(days=2)
-    assert await references.collect(set()) == 1
+    assert await references.collect(nobody, settle=0) == 1
     assert files(settings) == []
     assert not await references.may_use(sha256, T, "ada")
     assert (await references.add(plain(), T, "ada")).sha256 == sha256
@@ -220,14 +228,14 @@ async def test_only_what_is_old_and_nobody_points_to_is_collected(
 ) -> None:
     kept, gone = [await references.add(plain(colour), T, "ada") for colour in (RED, BLUE)]
     clock.now = datetime.now(UTC)
-    assert await references.collect({kept.sha256}) == 0
+    assert await references.collect(only(kept.sha256), settle=0) == 0
     clock.forward(hours=25)
-    assert await references.collect({kept.sha256}) == 1
+    assert await references.collect(only(kept.sha256), settle=0) == 1
     await references.content(kept.sha256)
     with pytest.raises(NotFound):
         await references.get(gone.sha256)
     assert not any(gone.sha256 in str(key) for key in await redis_pair.state.keys("*"))
-    assert await redis_pair.state.smembers("vestige:home:references:ada") == {kept.sha256}
+    assert await redis_pair.state.smembers("vestige:references:by:home:ada") == {kept.sha256}
 
 
 async def test_bringing_a_picture_again_saves_it_from_the_collector(
@@ -237,7 +245,7 @@ async def test_bringing_a_picture_again_saves_it_from_the_collector(
     age(settings.data / "objects" / "references")
     clock.now = datetime.now(UTC)
     await references.add(plain(), T, "ben")
-    assert await references.collect(set()) == 0
+    assert await references.collect(nobody, settle=0) == 0
     assert await references.get(sha256)
 
 
@@ -246,19 +254,45 @@ def age(folder: Path) -> None:
         os.utime(file, (1_000_000_000, 1_000_000_000))
 
 
+async def test_an_item_made_while_it_is_collected_keeps_its_picture(references: References, clock: Clock) -> None:
+    sha256 = (await references.add(plain(), T, "ada")).sha256
+    clock.now = datetime.now(UTC) + timedelta(days=2)
+    asked: list[Collection[str]] = []
+
+    async def in_use(names: Collection[str]) -> set[str]:
+        asked.append(names)
+        return set() if len(asked) == 1 else {sha256}
+
+    assert await references.collect(in_use, settle=0) == 0
+    assert await references.content(sha256)
+    assert await references.may_use(sha256, T, "ada")
+
+
+async def test_while_a_picture_is_collected_no_item_can_be_made_of_it(references: References, clock: Clock) -> None:
+    sha256 = (await references.add(plain(), T, "ada")).sha256
+    clock.now = datetime.now(UTC) + timedelta(days=2)
+    collecting = asyncio.create_task(references.collect(nobody, settle=0.2))
+    while await references.may_use(sha256, T, "ada"):  # noqa: ASYNC110 - the collector sets no event
+        await asyncio.sleep(0.01)
+    await references.add(plain(), T, "ben")  # brought again in time
+    assert await collecting == 0
+    assert await references.content(sha256)
+    assert await references.may_use(sha256, T, "ben")
+
+
 async def test_erasing_a_person_takes_what_only_they_brought(
     references: References, settings: Settings, redis_pair: RedisPair
 ) -> None:
-    only, shared, sold = [await references.add(plain((n, 9, 9)), T, "ada") for n in (1, 2, 3)]
+    alone, shared, sold = [await references.add(plain((n, 9, 9)), T, "ada") for n in (1, 2, 3)]
     await references.add(plain((2, 9, 9)), T, "ben")
 
     async def in_use(asked: Collection[str]) -> set[str]:
-        assert set(asked) == {only.sha256, shared.sha256, sold.sha256}
+        assert set(asked) == {alone.sha256, shared.sha256, sold.sha256}
         return {sold.sha256}
 
     assert await references.erase(T, "ada", in_use) == 1
     with pytest.raises(NotFound):
-        await references.get(only.sha256)
+        await references.get(alone.sha256)
     assert await references.get(shared.sha256)
     assert await references.get(sold.sha256)
     assert await redis_pair.state.keys("*ada*") == []
