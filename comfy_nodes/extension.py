@@ -2,11 +2,12 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from .outfit_tuner.nodes import NODES
+from .companion_memory.nodes import NODES as MEMORY_NODES
+from .outfit_tuner.nodes import NODES as OUTFIT_NODES
 
 
 class VestigeExtension(ComfyExtension):
     """Outfit and memory nodes, ids `Vestige_*`."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return list(NODES)
+        return [*OUTFIT_NODES, *MEMORY_NODES]

@@ -1,0 +1,1 @@
+"""Nodes that read a companion's memory over HTTP. What they compute imports without ComfyUI."""
