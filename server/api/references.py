@@ -5,8 +5,8 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.api.auth import acting_user, principal
 from server.api.body import read_json, read_query, read_upload
+from server.api.catalog import viewing
 from server.api.objects import picture_response
 from server.api.respond import json_response
 from server.api.routes import JSON, Route
@@ -15,13 +15,13 @@ from server.api.services import OBJECTS, REFERENCES
 from server.catalog.limits import FILE_BYTES
 from server.catalog.references import Reference
 from server.catalog.references.store import path_of
-from server.errors import Conflict, InvalidRequest, NotFound
+from server.errors import Conflict, InvalidRequest, NotFound, UnsupportedMedia
 
 MOST_OF_ONE = 500
 """References of one person; those that no item uses go after a day."""
 
 _TAG = "References"
-_PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "multipart/form-data", *JSON)
+_PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "application/octet-stream", "multipart/form-data")
 
 
 class ReferenceByUrl(BaseModel):
@@ -58,6 +58,8 @@ async def add(request: web.Request) -> web.StreamResponse:
         body = await read_json(request, ReferenceByUrl, limit=64 * 1024)
         tenant, user = await _bringing(request, body.user_id)
         return _reference(await references.fetch(body.url, tenant, user))
+    if request.content_type not in _PICTURE_TYPES:
+        raise UnsupportedMedia('Send a PNG, JPEG or WebP as it is, a form with the part "file", or {"url"} as JSON.')
     tenant, user = await _bringing(request)
     upload = await read_upload(request, limit=FILE_BYTES + 16_384)
     if not upload.content:
@@ -77,33 +79,29 @@ async def picture(request: web.Request) -> web.StreamResponse:
 
 
 async def _bringing(request: web.Request, user_id: str | None = None) -> tuple[str, str | None]:
-    """The tenant, and whose the picture will be: None is the shop, for a service's key that may look after it.
+    """The tenant, and whose the picture will be; None is the shop.
 
     Raises:
         Conflict: they have too many already.
     """
-    who = principal(request)
-    if who.is_admin:
-        named = user_id is not None or "user_id" in request.query or who.user is not None
-        return who.tenant, acting_user(request, user_id) if named else None
-    user = acting_user(request, user_id)
-    if await request.app[REFERENCES].count(who.tenant, user) >= MOST_OF_ONE:
+    tenant, viewer = viewing(request, user_id)
+    bounded = not (viewer.keeper or viewer.admin)
+    if bounded and await request.app[REFERENCES].count(tenant, viewer.user) >= MOST_OF_ONE:
         raise Conflict(f"You have {MOST_OF_ONE} pictures already: delete items that you do not need.")
-    return who.tenant, user
+    return tenant, viewer.user
 
 
 async def _seen(request: web.Request) -> str:
-    """The reference that the path names, if who asks brought it, or looks after the shop.
+    """The reference that the path names, if who asks brought it or is an admin.
 
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    sha256, who = request.match_info["sha256"], principal(request)
-    references = request.app[REFERENCES]
-    if who.is_admin:
-        seen = await references.known_in(sha256, who.tenant)
-    else:
-        seen = await references.may_use(sha256, who.tenant, acting_user(request))
+    sha256, references = request.match_info["sha256"], request.app[REFERENCES]
+    tenant, viewer = viewing(request)
+    seen = await references.may_use(sha256, tenant, viewer.user)
+    if not seen and viewer.admin:
+        seen = await references.known_in(sha256, tenant)
     if not seen:
         raise NotFound("There is no such reference: add the picture first.")
     return sha256
@@ -129,19 +127,17 @@ def routes() -> list[Route]:
             "POST",
             references,
             add,
-            "characters",
+            "catalog",
             "Add a picture",
             _TAG,
             'A PNG, JPEG or WebP: the body itself, the part `file` of a form, or `{"url"}` as JSON. The same picture '
             "twice is one reference. `findings` say what will hurt the pictures made with it.",
             request=ReferenceByUrl,
             query=Query,
-            consumes=_PICTURE_TYPES,
+            consumes=(*_PICTURE_TYPES, *JSON),
             response=ReferenceOut,
             status=201,
         ),
-        Route("GET", one, read, "characters", "Read a reference", _TAG, query=Query, response=ReferenceOut),
-        Route(
-            "GET", one + "/picture", picture, "characters", "The picture", _TAG, query=Query, produces=("image/png",)
-        ),
+        Route("GET", one, read, "catalog", "Read a reference", _TAG, query=Query, response=ReferenceOut),
+        Route("GET", one + "/picture", picture, "catalog", "The picture", _TAG, query=Query, produces=("image/png",)),
     ]

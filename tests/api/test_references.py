@@ -3,12 +3,14 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from server.api.keys import ACCOUNTS
 from server.app import Overrides
 from server.catalog.references.fetch import Fetcher
 from server.settings import Settings
@@ -32,6 +34,10 @@ async def bring(server: Server, data: bytes, query: str = "", kind: str = "image
     )
     assert got == status, body
     return body
+
+
+async def person(server: Server, name: str) -> Server:
+    return await server.as_user(name, "catalog")
 
 
 async def look(server: Server, path: str, **headers: str) -> tuple[int, Any, bytes]:
@@ -71,8 +77,10 @@ async def test_a_form_brings_one_too_whatever_its_file_is_called(server: Server)
     ("data", "kind", "status", "code"),
     [
         (b"", "image/png", 400, "invalid_request"),
-        (b"<svg onload='alert(1)'/>", "image/svg+xml", 400, "invalid_request"),
-        (b"PK\x03\x04", "application/zip", 400, "invalid_request"),
+        (b"<svg onload='alert(1)'/>", "image/svg+xml", 415, "unsupported_media"),
+        (b"<svg onload='alert(1)'/>", "image/png", 400, "invalid_request"),
+        (b"PK\x03\x04", "application/zip", 415, "unsupported_media"),
+        (b"PK\x03\x04", "application/octet-stream", 400, "invalid_request"),
         (bytes(11_000_000), "image/png", 413, "too_large"),
         (b"{}", "application/json", 400, "invalid_request"),
         (b'{"url": "http://shop.example/x.png"}', "application/json", 422, "invalid_reference"),
@@ -89,7 +97,7 @@ async def test_what_is_refused_and_how(server: Server, data: bytes, kind: str, s
 
 
 async def test_what_a_person_brought_is_theirs_and_the_admins(server: Server) -> None:
-    ada, ben = await server.as_user("Ada"), await server.as_user("Ben")
+    ada, ben = await person(server, "Ada"), await person(server, "Ben")
     brought = await bring(ada, plain((9, 9, 1)))
     for path in (brought["picture"], f"/v1/references/{brought['sha256']}"):
         assert (await look(ada, path))[0] == 200
@@ -103,13 +111,13 @@ async def test_what_a_person_brought_is_theirs_and_the_admins(server: Server) ->
 
 async def test_nobody_fills_the_store(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.api.references.MOST_OF_ONE", 1)
-    eve = await server.as_user("Eve")
+    eve = await person(server, "Eve")
     await bring(eve, plain((7, 7, 7)))
     assert (await bring(eve, plain((8, 8, 8)), status=409))["error"]["code"] == "conflict"
 
 
 async def test_a_key_for_a_person_only_brings_for_them(server: Server) -> None:
-    ada = await server.as_user("Adele")
+    ada = await person(server, "Adele")
     await bring(ada, plain((3, 3, 3)), "?user_id=somebody-else", status=403)
 
 
@@ -144,3 +152,16 @@ async def test_at_s3_what_is_one_persons_comes_through_the_server_and_the_page_m
         assert (await look(server, brought["picture"]))[0] == 200
         _, headers, _ = await look(server, "/")
         assert f"img-src 'self' data: blob: {s3_address};" in headers["Content-Security-Policy"]
+
+
+async def test_the_shops_pictures_are_brought_by_a_key_that_keeps_the_shop(server: Server) -> None:
+    accounts = server.app[ACCOUNTS]
+    _, secret = await accounts.create_key("home", "the shop's", ("catalog",))
+    keeper = replace(server, token=secret)
+    brought = await bring(keeper, plain((4, 4, 4)))
+    assert (await look(keeper, brought["picture"]))[0] == 200
+    assert (await look(server, brought["picture"]))[0] == 200
+    assert (await look(await person(server, "Cy"), brought["picture"]))[0] == 404
+    assert (await look(keeper, f"{brought['picture']}?user_id=cy"))[0] == 404
+    _, secret = await accounts.create_key("home", "talks only", ("chat",))
+    await bring(replace(server, token=secret), plain(), status=403)

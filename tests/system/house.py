@@ -42,6 +42,7 @@ BODIES: dict[str, Json] = {
     "UserDraft": {"name": "Hello"},
     "UserChange": {"name": "Hello"},
     "KeyDraft": {"name": "Hello", "scopes": ["chat"]},
+    "ReferenceByUrl": {"url": "https://shop.invalid/dress.png"},
     "LoraDraft": {"sha256": "0" * 64},
     "LoraPromotion": {"version": 1},
     "LoraRollback": {},
