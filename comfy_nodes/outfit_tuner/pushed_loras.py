@@ -151,7 +151,7 @@ class PushedLoras:
         return False, part.stat().st_size if part.exists() else 0
 
     def receive(self, version: Version, sha256: str, start: int, total: int) -> Incoming:
-        """The file on its way, to be written to from `start` on; from 0 it begins anew.
+        """The file on its way, to be written to from `start` on.
 
         Raises:
             PushError: `wrong_start`: another part is missing, details.received says which; `being_received`: somebody
@@ -162,13 +162,13 @@ class PushedLoras:
         lock = self._lock(version)
         try:
             whole, received = self.look(version, sha256)
-            if whole or start not in (0, received):
+            if whole or start != received:
                 raise PushError("wrong_start", f"{received:,} bytes of it are here: go on there.", received=received)
             part = self._part(version, sha256)
             with _disk():
                 with locked(self._folder / "lock", self._SECONDS):
                     self._make_room(total - received, part)
-                return Incoming(part.open("ab" if start else "wb"), lock, start)
+                return Incoming(part.open("ab"), lock, start)
         except BaseException:
             lock.release()
             raise
@@ -200,6 +200,19 @@ class PushedLoras:
         _sync(self._folder)
         self._hashes.remember(path, sha256)
         return path
+
+    def drop(self, version: Version, sha256: str) -> None:
+        """Forgets what has come of a file that is not whole.
+
+        Raises:
+            PushError: `being_received`, `not_kept`.
+        """
+        part, lock = self._part(version, sha256), self._lock(version)
+        try:
+            with _disk():
+                part.unlink(missing_ok=True)
+        finally:
+            lock.release()
 
     def pin(self, version: Version, pinned: bool) -> None:
         """Keeps a version that was sent, whatever else comes; or lets it make room again.

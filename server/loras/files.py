@@ -26,7 +26,7 @@ from server.loras.records import LoraFile
 from server.stores.errors import store_errors
 from server.stores.objects import Objects
 
-__all__ = ["MOST_BYTES", "LoraFiles", "Verdict", "examine"]
+__all__ = ["MOST_BYTES", "LoraFiles", "Verdict", "examine", "path_of"]
 
 MOST_BYTES = 4 << 30
 Verdict = Literal["sound", "missing", "damaged"]
@@ -41,7 +41,7 @@ class LoraFiles:
     """Every tenant's files: the same bytes are kept once."""
 
     def __init__(self, objects: Objects, spool: Path, registry: CollectorRegistry | None = None) -> None:
-        """`spool`: a folder of this process alone; what is in it from an earlier one is removed."""
+        """`spool`: a folder of this process alone."""
         self._objects = objects
         self._spool = spool
         self._coming = asyncio.Semaphore(_AT_ONCE)
@@ -51,7 +51,10 @@ class LoraFiles:
             ("outcome",),
             registry=registry if registry is not None else CollectorRegistry(),
         )
-        shutil.rmtree(spool, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Removes what an earlier process left on the spool."""
+        shutil.rmtree(self._spool, ignore_errors=True)
 
     async def take(self, pieces: AsyncIterator[bytes], *, length: int | None = None) -> tuple[LoraFile, bool]:
         """Keeps the file that `pieces` make up; also tells whether it is new. `length` in bytes, where it is known.
@@ -70,7 +73,7 @@ class LoraFiles:
                     found = await self._spooled(file, pieces, length)
                     new = await self._objects.head(_facts_path(found.sha256)) is None
                     if new:
-                        await self._objects.put(_path(found.sha256), path)
+                        await self._objects.put(path_of(found.sha256), path)
                 if new:
                     await self._objects.put(_facts_path(found.sha256), found.model_dump_json().encode())
             outcome = "new" if new else "known"
@@ -102,14 +105,14 @@ class LoraFiles:
         Raises:
             NotFound: there is none.
         """
-        return self._objects.read(_path(sha256), start)
+        return self._objects.read(path_of(sha256), start)
 
     async def verify(self, sha256: str) -> Verdict:
         """Reads a file from the store and hashes it anew. One that is not sound is replaced by the next upload."""
         digest = hashlib.sha256()
         verdict: Verdict = "damaged"
         try:
-            async for piece in self._objects.read(_path(sha256)):
+            async for piece in self._objects.read(path_of(sha256)):
                 await asyncio.to_thread(digest.update, piece)
         except NotFound:
             verdict = "missing"
@@ -209,7 +212,8 @@ def _described(file: BinaryIO, size: int, sha256: str, weights_sha256: str) -> L
     )
 
 
-def _path(sha256: str) -> str:
+def path_of(sha256: str) -> str:
+    """Where a file lies in the object store."""
     return f"loras/{sha256}.safetensors"
 
 

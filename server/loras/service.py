@@ -36,7 +36,9 @@ class Loras:
         clock: Callable[[], datetime],
     ) -> Self:
         """Over the state Redis and the object store, with its spool in the data folder."""
-        return cls(Registry(redis, clock=clock), LoraFiles(objects, folder.run / "loras", registry))
+        files = LoraFiles(objects, folder.run / "loras", registry)
+        files.clear()
+        return cls(Registry(redis, clock=clock), files)
 
     async def take(
         self, tenant: str, pieces: AsyncIterator[bytes], *, length: int | None = None

@@ -109,7 +109,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(files: LoraFiles, object
 async def test_what_a_killed_process_left_on_the_spool_goes(objects: Objects, tmp_path: Path, spooled: object) -> None:
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "half.part").write_bytes(b"0")
-    LoraFiles(objects, tmp_path / "spool")
+    LoraFiles(objects, tmp_path / "spool").clear()
 
 
 async def test_too_large(files: LoraFiles, monkeypatch: pytest.MonkeyPatch, spooled: object) -> None:

@@ -88,13 +88,17 @@ def test_its_hash_is_known_from_then_on(make: Make, folder: Path, tmp_path: Path
     assert FileHashes(tmp_path / "hashes").known(folder / "vestige" / "halina_v3.safetensors") == file(1)[1]
 
 
-def test_one_goes_on_where_it_stopped_or_begins_anew(make: Make) -> None:
+def test_one_goes_on_where_it_stopped_or_drops_it(make: Make) -> None:
     loras, (data, sha256) = make(), file(1)
     send(loras, halina(3), 1, end=10_000)
     with refused("wrong_start") as error:
         loras.receive(halina(3), sha256, 9_999, len(data))
     assert error.value.details == {"received": 10_000}
-    send(loras, halina(3), 1)  # from 0
+    loras.drop(halina(3), sha256)
+    assert loras.look(halina(3), sha256) == (False, 0)
+    send(loras, halina(3), 1)
+    assert loras.look(halina(3), sha256)[0]
+    loras.drop(halina(3), sha256)  # which is not for what is whole
     assert loras.look(halina(3), sha256)[0]
 
 
@@ -108,6 +112,7 @@ def test_one_sender_at_a_time(make: Make) -> None:
     make().receive(halina(4), file(2)[1], 0, len(data)).close()  # another version is another matter
     incoming.close()
     make().receive(halina(3), sha256, 0, len(data)).close()
+    make().drop(halina(3), sha256)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ class LoraFileRoutes:
             ("GET", "/vestige/lora-files", self.listing),
             ("GET", one, self.look),
             ("PUT", one, self.receive),
+            ("DELETE", one, self.drop),
             ("PUT", f"{one}/pin", self.pin),
             ("DELETE", f"{one}/pin", self.unpin),
             ("POST", f"{one}/verify", self.verify),
@@ -123,6 +124,12 @@ class LoraFileRoutes:
         async with self._hashing:
             await asyncio.to_thread(loras.finish, version, sha256)
         return _state(True, total, status=201)
+
+    @_answering
+    async def drop(self, request: web.Request) -> web.Response:
+        version, sha256 = _version(request), _sha256(request)
+        await asyncio.to_thread(self._loras().drop, version, sha256)
+        return _state(*await asyncio.to_thread(self._loras().look, version, sha256))
 
     @_answering
     async def pin(self, request: web.Request) -> web.Response:

@@ -78,6 +78,11 @@ async def test_what_came_before_the_connection_broke_is_kept(client: httpx.Async
     assert (status, answer["whole"]) == (201, True)
 
 
+async def test_what_has_come_can_be_dropped(client: httpx.AsyncClient) -> None:
+    await put(client, 0, 10_000)
+    assert (await client.delete(ONE)).json() == {"whole": False, "received": 0}
+
+
 async def test_the_end_can_be_asked_for_again(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a kill between the last byte and the verification."""
 

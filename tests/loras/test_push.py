@@ -1,0 +1,302 @@
+"""LoRAs on their way to hosts: the pack's own routes at the other end, and a way there that breaks."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from comfy_nodes.outfit_tuner.file_hashes import FileHashes
+from comfy_nodes.outfit_tuner.loras import find_characters
+from comfy_nodes.outfit_tuner.pushed_loras import PushedLoras
+from comfy_nodes.outfit_tuner.routes import guarded
+from comfy_nodes.outfit_tuner.routes.auth import TOKEN_VARIABLE
+from comfy_nodes.outfit_tuner.routes.lora_files import LoraFileRoutes
+from comfy_nodes.outfit_tuner.routes.loras import LoraRoutes
+from server.errors import HostUnavailable, NotFound, RenderError, StoreUnavailable
+from server.loras.door import Refused
+from server.loras.files import LoraFiles
+from server.loras.names import at_hosts, name_at_hosts, registered
+from server.loras.push import Pusher, open_pusher
+from server.loras.records import LoraVersion
+from server.loras.registry import Registry
+from server.settings import Settings
+from server.stores.objects import Objects
+from server.stores.objects_open import open_objects
+from server.stores.redis import RedisPair
+from tests.loras import lora_files as made
+
+TOKEN = "correct-horse-battery-staple"
+DATA = made.lora({f"lora_unet_{at}.lora_down.weight": (64, 4_096) for at in range(2)})  # 1 MB
+PIECE = 100_000
+
+
+@dataclass
+class Host:
+    """A ComfyUI with our pack, as far as LoRAs go, and a way to it that lets `budget` bytes through and then breaks."""
+
+    folder: Path
+    limit: int = 100 * len(DATA)
+    budget: float = float("inf")
+    port: int = 0
+    target: int = 0
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def listed(self) -> dict[str, Path]:
+        return {str(path.relative_to(self.folder)): path for path in self.folder.rglob("*.safetensors")}
+
+    def live(self, name: str) -> int:
+        return find_characters(self.listed())[name].live()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Host"]:
+        self.folder.mkdir()
+        hashes = FileHashes(None)
+        loras = PushedLoras(self.folder / "vestige", self.limit, self.listed, hashes)
+        app = web.Application()
+        for route in [*LoraFileRoutes(lambda: loras).routes(), *LoraRoutes(self.listed, lambda: hashes).routes()]:
+            app.router.add_route(route.method, route.path, self._noted(guarded(route.handler)))
+        server = TestServer(app)
+        await server.start_server()
+        self.target = server.port or 0
+        way = await asyncio.start_server(self._through, "127.0.0.1", 0)
+        self.port = way.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            way.close()
+            await server.close()
+
+    def _noted(self, handler: Callable) -> Callable:
+        async def note(request: web.Request) -> web.StreamResponse:
+            self.seen.append((request.method, request.path))
+            return await handler(request)
+
+        return note
+
+    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inside, out = await asyncio.open_connection("127.0.0.1", self.target)
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counted: bool) -> None:
+            try:
+                while data := await source.read(16_384):
+                    if counted:
+                        self.budget -= len(data)
+                        if self.budget < 0:
+                            break
+                    sink.write(data)
+                    await sink.drain()
+            except ConnectionError:
+                pass
+            for each in (out, writer):
+                each.close()
+
+        await asyncio.gather(pump(reader, out, counted=True), pump(inside, writer, counted=False))
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    async with Host(tmp_path / "host").running() as running:
+        yield running
+
+
+@pytest.fixture
+async def objects(make_settings: Callable[..., Settings], tmp_path: Path) -> AsyncIterator[Objects]:
+    async with open_objects(make_settings(objects_url=str(tmp_path / "objects"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def registry(redis_pair: RedisPair) -> Registry:
+    return Registry(redis_pair.busy)
+
+
+async def stream(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@pytest.fixture
+async def version(objects: Objects, registry: Registry, tmp_path: Path) -> LoraVersion:
+    """Halina's v1, live, in store and registry."""
+    return await added(objects, registry, tmp_path, DATA)
+
+
+async def added(objects: Objects, registry: Registry, tmp_path: Path, data: bytes) -> LoraVersion:
+    file, _ = await LoraFiles(objects, tmp_path / "spool").take(stream(data))
+    record, _ = await registry.add("home", "halina", file, by="owner")
+    return LoraVersion("halina", record.version, file.sha256)
+
+
+@pytest.fixture
+async def make(objects: Objects, registry: Registry) -> AsyncIterator[Callable[..., object]]:
+    """A pusher to hosts by name, with small pieces and short waits."""
+    async with AsyncExitStack() as stack:
+
+        async def pusher(token: str = TOKEN, **hosts: str) -> Pusher:
+            opened = await stack.enter_async_context(
+                open_pusher([(name, url, token) for name, url in hosts.items()], objects, registry)
+            )
+            opened._piece_bytes, opened._wait_seconds = PIECE, 0.001
+            return opened
+
+        yield pusher
+
+
+async def test_a_version_goes_where_it_is_needed_and_once(host: Host, version: LoraVersion, make: Callable) -> None:
+    pusher = await make(gpu=host.url)
+    await asyncio.gather(*(pusher.ensure("gpu", version) for _ in range(5)))
+    assert (host.folder / "vestige" / "halina_v1.safetensors").read_bytes() == DATA
+    assert sum(method == "PUT" and path.endswith("/1") for method, path in host.seen) == -(-len(DATA) // PIECE)
+    host.seen.clear()
+    await pusher.ensure("gpu", version)
+    assert [method for method, _ in host.seen] == ["GET"]
+
+
+async def test_broken_off_and_resumed(host: Host, version: LoraVersion, make: Callable) -> None:
+    host.budget = 450_000
+    with pytest.raises(HostUnavailable, match="gpu cannot be reached"):
+        await (await make(gpu=host.url)).ensure("gpu", version)
+    assert host.listed() == {}
+    arrived = sum(path.stat().st_size for path in (host.folder / "vestige").glob("*.part"))
+    assert 400_000 <= arrived <= 450_000
+
+    host.budget = len(DATA) - arrived + 10_000  # enough for the rest and nothing more
+    await (await make(gpu=host.url)).ensure("gpu", version)  # another server, which knows of nothing
+    assert hashlib.sha256(host.listed()["vestige/halina_v1.safetensors"].read_bytes()).hexdigest() == version.sha256
+
+
+async def test_a_way_that_breaks_again_and_again_is_gone_all_the_same(
+    host: Host, version: LoraVersion, make: Callable
+) -> None:
+    pusher, whole = await make(gpu=host.url), False
+
+    async def breaking() -> None:
+        while not whole:
+            host.budget = 130_000
+            await asyncio.sleep(0.02)
+
+    breaker = asyncio.create_task(breaking())
+    try:
+        for _ in range(200):
+            try:
+                await pusher.ensure("gpu", version)
+                break
+            except HostUnavailable:
+                continue
+    finally:
+        whole = True
+        await breaker
+    assert host.listed()["vestige/halina_v1.safetensors"].read_bytes() == DATA
+
+
+async def test_two_workers_send_to_the_same_host(host: Host, version: LoraVersion, make: Callable) -> None:
+    one, other = await make(gpu=host.url), await make(gpu=host.url)
+    await asyncio.gather(one.ensure("gpu", version), other.ensure("gpu", version))
+    assert host.listed()["vestige/halina_v1.safetensors"].read_bytes() == DATA
+
+
+async def test_what_came_wrong_is_sent_anew(host: Host, version: LoraVersion, make: Callable) -> None:
+    (host.folder / "vestige").mkdir()
+    part = host.folder / "vestige" / f"halina_v1.safetensors.{version.sha256}.part"
+    for rubbish in (b"x" * 5_000, b"x" * len(DATA), b"x" * (len(DATA) + 7)):
+        part.write_bytes(rubbish)
+        await (await make(gpu=host.url)).ensure("gpu", version)
+        path = host.listed()["vestige/halina_v1.safetensors"]
+        assert path.read_bytes() == DATA
+        path.unlink()
+
+
+async def test_the_editor_there_wears_what_is_live(
+    host: Host, version: LoraVersion, make: Callable, registry: Registry, objects: Objects, tmp_path: Path
+) -> None:
+    second = await added(objects, registry, tmp_path, made.lora())
+    pusher = await make(gpu=host.url)
+    registry.on_move(pusher.follow)
+    await pusher.ensure("gpu", version)
+    await pusher.ensure("gpu", second)
+    assert host.live("halina") == 1  # though v2 is higher
+    await registry.promote("home", "halina", 2, by="owner")
+    async with asyncio.timeout(20):
+        while host.live("halina") != 2:  # noqa: ASYNC110 - it follows in its own time
+            await asyncio.sleep(0.01)
+
+
+async def test_the_live_version_of_a_hot_character_is_pinned(
+    host: Host, version: LoraVersion, make: Callable, registry: Registry, objects: Objects, tmp_path: Path
+) -> None:
+    async def pinned(*numbers: int) -> None:
+        names = {f"halina_v{number}.safetensors.pin" for number in numbers}
+        async with asyncio.timeout(20):
+            while {path.name for path in host.folder.rglob("*.pin")} != names:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    second = await added(objects, registry, tmp_path, made.lora())
+    pusher = await make(gpu=host.url)
+    registry.on_move(pusher.follow)
+    await registry.set_hot("home", "halina", True)
+    await pusher.ensure("gpu", version)
+    await pusher.ensure("gpu", second)
+    await pinned(1)
+    await registry.promote("home", "halina", 2, by="owner")
+    await pinned(2)
+    await registry.set_hot("home", "halina", False)
+    await pusher.follow("home", second)
+    await pinned()
+
+
+async def test_files_on_hosts_are_hashed_anew(host: Host, version: LoraVersion, make: Callable, tmp_path: Path) -> None:
+    async with Host(tmp_path / "other").running() as other:
+        pusher = await make(gpu=host.url, other=other.url, gone="http://127.0.0.1:9")
+        await pusher.ensure("gpu", version)
+        expected = {"gpu": "sound", "other": "absent", "gone": "unreachable"}
+        assert await pusher.verify("home", version) == expected
+        host.listed()["vestige/halina_v1.safetensors"].write_bytes(b"x")
+        assert await pusher.verify("home", version) == {**expected, "gpu": "damaged"}
+
+
+async def test_what_a_host_refuses(host: Host, version: LoraVersion, make: Callable, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="gpu: The token is not the one"):
+        await (await make("another-token-than-the-hosts", gpu=host.url)).ensure("gpu", version)
+    (host.folder / "halina_v1.safetensors").write_bytes(made.lora())
+    with pytest.raises(Refused, match="Another file is v1 of halina on this host") as taken:
+        await (await make(gpu=host.url)).ensure("gpu", version)
+    assert taken.value.details["host_code"] == "version_taken"
+    async with Host(tmp_path / "small", limit=len(DATA) - 1).running() as small:
+        with pytest.raises(Refused, match="do not fit") as full:
+            await (await make(gpu=small.url)).ensure("gpu", version)
+        assert full.value.details["host_code"] == "no_room"
+
+
+async def test_a_host_without_our_pack(version: LoraVersion, make: Callable) -> None:
+    async with TestServer(web.Application()) as bare:
+        with pytest.raises(RenderError, match=r"gpu takes no LoRAs \(status 404\): install or update our node pack"):
+            await (await make(gpu=str(bare.make_url("/")))).ensure("gpu", version)
+
+
+async def test_what_is_not_there(host: Host, version: LoraVersion, make: Callable) -> None:
+    pusher = await make(gpu=host.url)
+    with pytest.raises(NotFound, match="no ComfyUI host 'gpu2'"):
+        await pusher.ensure("gpu2", version)
+    with pytest.raises(StoreUnavailable, match="lacks the file of halina v7"):
+        await pusher.ensure("gpu", LoraVersion("halina", 7, "0" * 64))
+
+
+def test_names_at_hosts() -> None:
+    for tenant, name, there in (("home", "halina", "halina"), ("acme", "halina", "acme.halina")):
+        assert name_at_hosts(tenant, name) == there
+        assert registered(there) == (tenant, name)
+    assert at_hosts("acme", LoraVersion("halina", 2, "x")) == LoraVersion("acme.halina", 2, "x")
