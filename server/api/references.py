@@ -55,7 +55,7 @@ async def add(request: web.Request) -> web.StreamResponse:
     read_query(request, Query)
     references = request.app[REFERENCES]
     if request.content_type in JSON:
-        body = await read_json(request, ReferenceByUrl, limit=64 * 1024)
+        body = await read_json(request, ReferenceByUrl)
         tenant, user = await _bringing(request, body.user_id)
         return _reference(await references.fetch(body.url, tenant, user))
     if request.content_type not in _PICTURE_TYPES:

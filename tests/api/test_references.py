@@ -1,6 +1,7 @@
 """References over HTTP: brought, looked at by those who may, served as what a browser cannot mistake."""
 
 import asyncio
+import hashlib
 import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -9,12 +10,13 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from PIL import Image
 
 from server.api.keys import ACCOUNTS
 from server.app import Overrides
 from server.catalog.references.fetch import Fetcher
 from server.settings import Settings
-from tests.catalog.references.conftest import plain
+from tests.catalog.references.conftest import plain, saved
 from tests.fakes.openai_server import FakeOpenAI
 from tests.harness import Json, Server, running, shared_server
 from tests.outfit_tuner.references.shop import Internet, Names, answer, open_shop, trust
@@ -64,6 +66,15 @@ async def test_a_picture_is_brought_read_and_served(server: Server) -> None:
     status, headers, body = await look(server, brought["picture"], **{"If-None-Match": headers["ETag"]})
     assert (status, body) == (304, b"")
     assert headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+
+async def test_a_picture_of_megabytes_comes_back_whole(server: Server) -> None:
+    noise = saved(Image.effect_noise((1_500, 1_400), 120).convert("RGB"))
+    brought = await bring(server, noise)
+    status, _, body = await look(server, brought["picture"])
+    assert (status, len(body)) == (200, brought["bytes"])
+    assert len(body) > 2**20
+    assert hashlib.sha256(body).hexdigest() == brought["sha256"]
 
 
 async def test_a_form_brings_one_too_whatever_its_file_is_called(server: Server) -> None:
