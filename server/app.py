@@ -192,12 +192,12 @@ def _eraser(
 ) -> Erase:
     async def erase(tenant: str, user: str) -> Mapping[str, int]:
         await ledger.forget(tenant, user)
+        deleted = await chat.delete_user(tenant, user)
         for character in await characters.owned(tenant, user):
             await catalog.looks.delete(tenant, character.id)
+        made = await characters.delete_owned(tenant, user)
         worn = await catalog.erase(tenant, user)
         pictures = await references.erase(tenant, user, catalog.items.shown)
-        deleted = await chat.delete_user(tenant, user)  # it purges the stores' files: nothing of theirs comes after
-        made = await characters.delete_owned(tenant, user)
         await ledger.forget(tenant, user)  # a reply that was under way may have made an attempt since
         counts = {"conversations": deleted.conversations, "messages": deleted.messages, "characters": made}
         return {**counts, **worn, "references": pictures}

@@ -14,6 +14,7 @@
  * @property {string|null} [error]    an error code
  * @property {Notice|null} [notice]
  * @property {Upsell|null} [upsell]
+ * @property {Picture|null} [picture]
  *
  * @typedef {{kind: "declined"|"safety", text: string|null}} Notice  what the content policy says of a reply
  * @typedef {{level: string, plan: string}} Upsell
@@ -32,7 +33,84 @@
  * @property {string|null} [error]
  * @property {Notice|null} [notice]
  * @property {Upsell|null} [upsell]
+ * @property {Picture|null} [picture]
+ * @property {"picture"|null} [asks]  it asks for a picture
+ * @property {"gift"|null} [event]    it tells of something that happened
  * @property {string} [problem]       a sentence for a person; only set in the page
+ * @property {{item_id?: string, prompt?: string, how?: "show"|"wear"|"give"}} [ask]  what it asks for, until it is accepted
+ *
+ * @typedef {object} PictureState      how a picture stands
+ * @property {string} key
+ * @property {"ready"|"waiting"|"running"|"failed"|"none"|string} state
+ * @property {string|null} [url]
+ * @property {number|null} [width]
+ * @property {number|null} [height]
+ * @property {string|null} [item_id]
+ * @property {string|null} [job_id]
+ * @property {number} [share]         0 to 1
+ * @property {number|null} [position] how many stand before it
+ * @property {string|null} [waiting]  why it waits: in_line, no_host, no_worker, retry
+ * @property {{code: string, message: string}|null} [error]
+ * @property {string|Record<string, unknown>|null} [made_with]  a preset's name, or the tuning
+ *
+ * @typedef {PictureState & {scene?: string|null}} Picture  a picture in a message
+ *
+ * @typedef {object} Job
+ * @property {string} id
+ * @property {string} key
+ * @property {"waiting"|"running"|"done"|"failed"|"cancelled"|"dead"} state
+ * @property {number} share
+ * @property {number|null} position
+ * @property {string|null} waiting
+ * @property {{code: string, message: string}|null} error
+ * @property {string} character_id
+ * @property {string|null} item_id
+ * @property {"user"|"prerender"} line
+ * @property {string|null} host        for admins, as attempts
+ * @property {number|null} attempts
+ * @property {string} created
+ *
+ * @typedef {object} Item
+ * @property {string} id
+ * @property {string} title
+ * @property {string} category
+ * @property {boolean} visual
+ * @property {string} prompt_hint
+ * @property {string|null} picture    its address
+ * @property {Record<string, unknown>|null} price  for the operator's own shop; `label` is shown
+ * @property {boolean} private        one person's own upload
+ * @property {boolean} public
+ * @property {boolean} editable
+ * @property {string} [etag]
+ *
+ * @typedef {{sha256: string, width: number, height: number, findings: {kind: string, text: string}[]}} Reference
+ *
+ * @typedef {object} Host
+ * @property {string} name
+ * @property {boolean} healthy
+ * @property {boolean} usable
+ * @property {string|null} why
+ * @property {string|null} version
+ * @property {"vestige"|"ipadapter_plus"|"none"} pack
+ * @property {string[]} devices
+ * @property {string[]} warm
+ * @property {number} queue
+ * @property {number} strangers
+ * @property {boolean} drained
+ * @property {number|null} benched_until  seconds since 1970
+ * @property {number|null} seconds
+ * @property {string[]} problems
+ *
+ * @typedef {object} Look
+ * @property {string} character
+ * @property {string} checkpoint
+ * @property {string|null} lora
+ * @property {string|null} preset
+ * @property {string|null} adapter
+ * @property {string|null} encoder
+ * @property {{prompt: string, negative: string, seed: number, steps: number, cfg: number, sampler: string, scheduler: string, width: number, height: number}} scene
+ * @property {object} tuning
+ * @property {string} etag
  *
  * @typedef {object} SpanTurn
  * @property {string} message_id

@@ -41,15 +41,8 @@ BODIES: dict[str, Json] = {
     "CharacterChanges": {"description": "Hello"},
     "UserDraft": {"name": "Hello"},
     "UserChange": {"name": "Hello"},
-    "ReferenceByUrl": {"url": "https://shop.example/coat.png"},
-    "ItemDraft": {"title": "Hello", "private": True},
-    "ItemChanges": {"title": "Hello"},
-    "GrantIn": {"item_id": "nothing"},
-    "WornIn": {"item_id": "nothing"},
-    "LookIn": {"checkpoint": "base.safetensors"},
-    "CatalogIn": {"items": {}, "looks": {}},
-    "MadeIn": {"key": "0123456789abcdef"},
     "KeyDraft": {"name": "Hello", "scopes": ["chat"]},
+    "ReferenceByUrl": {"url": "https://shop.invalid/dress.png"},
     "LoraDraft": {"sha256": "0" * 64},
     "LoraPromotion": {"version": 1},
     "LoraRollback": {},
@@ -70,7 +63,6 @@ class House:
     pin_id: str
     window_id: str
     key_id: str
-    item_id: str
 
     @property
     def port(self) -> int:
@@ -87,13 +79,11 @@ class House:
         _, users = await admin.ask("GET", "/v1/admin/users")
         _, keys = await admin.ask("GET", "/v1/admin/keys")
         lists = [await one.ask("GET", "/v1/characters") for one in (admin, self.anna, self.ben)]
-        shops = [await one.ask("GET", "/v1/items?hidden=true") for one in (admin, self.anna, self.ben)]
-        looks = await admin.ask("GET", "/v1/admin/looks")
         actives = [(await one.ask("GET", "/v1/me"))[1]["active_character"] for one in (admin, self.anna, self.ben)]
         for record in users["users"] + keys["keys"]:
             record.pop("last_seen", None)
             record.pop("last_used", None)
-        return exports, users, keys, lists, shops, looks, actives
+        return exports, users, keys, lists, actives
 
     def path(self, route: Route, **bad: str) -> str:
         """The route's address with ids that are there, but for those in `bad`."""
@@ -104,7 +94,6 @@ class House:
             "window_id": self.window_id,
             "user_id": self.anna.made["user"],
             "key_id": self.key_id,
-            "item_id": self.item_id,
             "lora": "mira",
             "version": "1",
             "sha256": "0" * 64,
@@ -151,12 +140,9 @@ async def _furnished(server: Server, shift: list[timedelta]) -> House:
     _, pin = await anna.ask("POST", "/v1/memory/mira/pins", json={"text": CANARY})
     _, windows = await anna.ask("GET", "/v1/memory/mira/windows")
     _, keys = await server.ask("GET", "/v1/admin/keys")
-    _, item = await anna.ask("POST", "/v1/items", json={"title": CANARY, "private": True})
-    await anna.ask("PUT", "/v1/characters/mira/worn", json={"item_id": item["id"]})
-    await server.ask("PUT", "/v1/characters/mira/look", json={"checkpoint": "base.safetensors"})
     key_id = next(key["id"] for key in keys["keys"] if key["user_id"] == anna.made["user"])
     window_id = windows["windows"][0]["id"]
-    return House(server, anna, ben, shift, done["message"]["id"], pin["id"], window_id, key_id, item["id"])
+    return House(server, anna, ben, shift, done["message"]["id"], pin["id"], window_id, key_id)
 
 
 @asynccontextmanager

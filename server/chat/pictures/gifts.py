@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio import Redis
 
 from server.accounts.service import Accounts
-from server.catalog.items.codec import decode_grant, encode_grant
+from server.catalog.items.inventory import Inventory
 from server.catalog.items.items import Items
 from server.catalog.items.model import Grant
 from server.catalog.records import Viewer
@@ -33,7 +33,8 @@ class GiftNews:
     """Tells the companion of a gift exactly once, however often the catalog tells of the grant.
 
     The one that is told is the person's active character. A person without one has the news waiting for the first
-    character that they talk to. Who is told is settled before it is done, so that a second try tells no other one.
+    character that they talk to; what waits names the item and nobody. Who is told is settled before it is done, so
+    that a second try tells no other one.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class GiftNews:
         accounts: Accounts,
         characters: CharacterStore,
         items: Items,
+        inventory: Inventory,
         clock: Callable[[], datetime],
     ) -> None:
         self._state = state
@@ -50,6 +52,7 @@ class GiftNews:
         self._accounts = accounts
         self._characters = characters
         self._items = items
+        self._inventory = inventory
         self._clock = clock
 
     async def granted(self, grant: Grant) -> None:
@@ -65,7 +68,7 @@ class GiftNews:
         if active is None:
             with store_errors("pictures"):
                 if not await self._state.hexists(keys.told, grant.id):
-                    await self._state.hset(keys.news, grant.id, encode_grant(grant))
+                    await self._state.hset(keys.news, grant.id, grant.item)
             return
         party = await self._party(grant, await self._settled(grant, active))
         if party is not None:
@@ -75,8 +78,16 @@ class GiftNews:
         """Tells what could not be told when it happened; called before a turn."""
         scope = party.scope
         with store_errors("pictures"):
-            news = await self._state.hvals(Keys.in_scope(scope).news)
-        for grant in sorted(map(decode_grant, map(str, news)), key=lambda one: one.at):
+            news = await self._state.hgetall(Keys.in_scope(scope).news)
+        if not news:
+            return
+        owned = (await self._inventory.owned(scope.tenant, scope.user)).owned
+        grants = {each.grant.id: each.grant for each in owned}
+        for id in map(str, news):
+            if id not in grants:  # it was taken back, or the item is gone
+                await self._forget(scope.tenant, scope.user, id)
+        waiting = [grant for id, grant in grants.items() if id in news]
+        for grant in sorted(waiting, key=lambda one: one.at):
             if await self._settled(grant, scope.character) == scope.character:
                 await self._tell(grant, party)
 
@@ -118,8 +129,11 @@ class GiftNews:
                 greeting=party.greeting(),
                 speakers=party.speakers,
             )
+        await self._forget(grant.tenant, grant.user, grant.id)
+
+    async def _forget(self, tenant: str, user: str, grant_id: str) -> None:
         with store_errors("pictures"):
-            await self._state.hdel(Keys.of(grant.tenant, grant.user).news, grant.id)
+            await self._state.hdel(Keys.of(tenant, user).news, grant_id)
 
     async def _giver(self, grant: Grant) -> str:
         if grant.giver is None:

@@ -36,7 +36,7 @@ class Keys:
 
     @property
     def news(self) -> str:
-        """Hash: grant → the gift as JSON, until a companion could be told of it."""
+        """Hash: grant → its item, until a companion could be told of it."""
         return self.prefix + "news"
 
     @property

@@ -44,7 +44,7 @@ def open_pictures_in_chat(
 ) -> PicturesInChat:
     """From now on companions hear of gifts. `shown`: the same that previews ask before they throw one away."""
     dresser = Dresser(state, memory, catalog.worn, catalog.items, clock)
-    news = GiftNews(state, memory, accounts, characters, catalog.items, clock)
+    news = GiftNews(state, memory, accounts, characters, catalog.items, catalog.inventory, clock)
     catalog.inventory.on_grant(news.granted)
     pictures = ChatPictures(memory, previews, catalog.items, catalog.inventory, dresser, shown, news, clock)
     return PicturesInChat(pictures, BesidePictures(dresser, news, shown, previews))

@@ -40,6 +40,9 @@ export function wasAborted(error) {
 /** @param {...unknown} parts  ids, each escaped as one path segment */
 const path = (...parts) => "/v1/" + parts.map((part) => encodeURIComponent(String(part))).join("/");
 
+const PAGE = "200";
+const MOST = 2_000; // of a list that is shown whole
+
 export class Api {
   /** Called when the session is gone. @type {() => void} */
   onSignedOut = () => undefined;
@@ -88,6 +91,18 @@ export class Api {
     } catch {
       throw new NetworkError();
     }
+  }
+
+  /** A list that comes in pages, whole, but not without end. @param {string} url @param {Record<string, string>} query @param {string} name  the list's, in a page @returns {Promise<any[]>} */
+  async #all(url, query, name) {
+    const all = [];
+    for (let after = null; all.length < MOST; ) {
+      const page = await this.json("GET", `${url}?${new URLSearchParams({ ...query, limit: PAGE, ...(after ? { after } : {}) })}`);
+      all.push(...page[name]);
+      after = page.next;
+      if (!after) break;
+    }
+    return all;
   }
 
   /** @param {string} url @returns {Promise<{blob: Blob, name: string}>} */
@@ -191,6 +206,50 @@ export class Api {
   deleteAll = (/** @type {boolean} */ account) =>
     this.json("DELETE", path("memory") + (account ? "?account=true" : ""), { seconds: 300 });
 
+  // what can be worn
+  /** @param {Record<string, string>} query @returns {Promise<import("../types.js").Item[]>} */
+  items = (query = {}) => this.#all(path("items"), query, "items");
+  addItem = (/** @type {object} */ fields) => this.json("POST", path("items"), { json: fields });
+  changeItem = (/** @type {string} */ id, /** @type {object} */ fields, /** @type {string|undefined} */ etag) =>
+    this.json("PATCH", path("items", id), { json: fields, headers: etag ? { "If-Match": quoted(etag) } : {} });
+  deleteItem = (/** @type {string} */ id) => this.json("DELETE", path("items", id));
+  /** @returns {Promise<import("../types.js").Item[]>} */
+  inventory = async () => (await this.#all(path("inventory"), {}, "owned")).map((one) => one.item);
+  grant = (/** @type {object} */ fields) => this.json("POST", path("inventory"), { json: fields });
+  /** @returns {Promise<import("../types.js").Reference>} */
+  addReference = (/** @type {Blob} */ file) => this.json("POST", path("references"), { body: file, headers: { "Content-Type": file.type }, seconds: 120 });
+  /** @returns {Promise<import("../types.js").Reference>} */
+  fetchReference = (/** @type {string} */ url) => this.json("POST", path("references"), { json: { url }, seconds: 120 });
+  /** @returns {Promise<{item: import("../types.js").Item|null}>} */
+  worn = (/** @type {string} */ c) => this.json("GET", path("characters", c, "worn"));
+  /** @returns {Promise<{item: import("../types.js").Item|null}>} */
+  wear = (/** @type {string} */ c, /** @type {string} */ item) => this.json("PUT", path("characters", c, "worn"), { json: { item_id: item } });
+  takeOff = (/** @type {string} */ c) => this.json("DELETE", path("characters", c, "worn"));
+
+  // pictures
+  /** @returns {Promise<{asked: import("../types.js").Message|null, message: import("../types.js").Message|null}>} */
+  askPicture = (/** @type {string} */ c, /** @type {object} */ ask, /** @type {string} */ key) =>
+    this.json("POST", path("chat", c, "pictures"), { json: ask, headers: { "Idempotency-Key": key } });
+  /** @returns {Promise<{asked: null, message: import("../types.js").Message|null}>} */
+  pictureAgain = (/** @type {string} */ c, /** @type {string} */ id) => this.json("POST", path("chat", c, "pictures", id, "again"));
+  /** @returns {Promise<import("../types.js").PictureState[]>} */
+  previews = async (/** @type {string} */ c) => (await this.#all(path("previews"), { character: c }, "previews")).map(pictureState);
+  /** @returns {Promise<import("../types.js").PictureState>} */
+  askPreview = async (/** @type {string} */ c, /** @type {string} */ item) =>
+    pictureState(await this.json("POST", path("previews"), { json: { character_id: c, item_id: item } }));
+  /** @returns {Promise<import("../types.js").PictureState>} */
+  preview = async (/** @type {string} */ key) => pictureState(await this.json("GET", path("previews", key)));
+  /** @returns {Promise<import("../types.js").Job>} */
+  job = (/** @type {string} */ id) => this.json("GET", path("jobs", id));
+  cancelJob = (/** @type {string} */ id) => this.json("DELETE", path("jobs", id));
+
+  /** What happens to a render: job, frame, then done, failed or cancelled. @param {string} id @param {AbortSignal} signal */
+  async *jobEvents(id, signal) {
+    const response = await this.fetch("GET", path("jobs", id, "events"), { headers: { Accept: "text/event-stream" }, signal, seconds: 0 });
+    if (!response.body) throw new NetworkError();
+    for await (const { event, data } of readEvents(response.body)) yield { event, data: JSON.parse(data) };
+  }
+
   // money
   usage = () => this.json("GET", path("usage"));
   adminUsage = () => this.json("GET", path("admin", "usage"));
@@ -206,7 +265,23 @@ export class Api {
   keys = () => this.json("GET", path("admin", "keys"));
   addKey = (/** @type {object} */ fields) => this.json("POST", path("admin", "keys"), { json: fields });
   revokeKey = (/** @type {string} */ id) => this.json("DELETE", path("admin", "keys", id));
+  hosts = () => this.json("GET", path("admin", "hosts"));
+  drain = (/** @type {string} */ name, /** @type {boolean} */ on) => this.json("POST", path("admin", "hosts", name, "drain"), { json: { on } });
+  jobs = (/** @type {string} */ state) => this.json("GET", `${path("admin", "jobs")}?${new URLSearchParams({ state })}`);
+  replayJob = (/** @type {string} */ id) => this.json("POST", path("admin", "jobs", id, "replay"));
+  prerender = (/** @type {object} */ what, /** @type {boolean} */ estimate) => this.json("POST", `${path("admin", "prerender")}?estimate=${estimate}`, { json: what });
+  /** @returns {Promise<import("../types.js").Look[]>} */
+  looks = () => this.#all(path("admin", "looks"), {}, "looks");
+  setLook = (/** @type {string} */ c, /** @type {object} */ look, /** @type {string|undefined} */ etag) =>
+    this.json("PUT", path("characters", c, "look"), { json: look, headers: etag ? { "If-Match": quoted(etag) } : {} });
+  previewRecord = (/** @type {string} */ key) => this.json("GET", path("previews", key, "record"));
 }
+
+/** A preview as the page shows one: how its render stands is the picture's own. @param {any} preview @returns {import("../types.js").PictureState} */
+const pictureState = ({ job, ...preview }) => ({
+  ...preview, job_id: job?.id ?? preview.job_id ?? null, share: job?.share ?? 0, position: job?.position ?? null, waiting: job?.waiting ?? null,
+  error: job?.error ?? preview.error ?? null,
+});
 
 /** @param {string} etag */
 const quoted = (etag) => (etag.startsWith('"') ? etag : `"${etag}"`);

@@ -2,6 +2,7 @@
 
 import { AdminPage } from "./admin/page.js";
 import { RoutingPage } from "./admin/routing/page.js";
+import { StudioPage } from "./admin/studio/page.js";
 import { Api, ApiError, sentence } from "./api.js";
 import { Editor } from "./characters/editor.js";
 import { Importer } from "./characters/importer.js";
@@ -11,7 +12,9 @@ import { ChatView } from "./chat/view.js";
 import { Conversation } from "./chat/conversation.js";
 import { byId, fill, h } from "./dom.js";
 import { Drawer } from "./memory/drawer.js";
+import { Jobs } from "./pictures/jobs.js";
 import { Router } from "./router.js";
+import { ShopPage } from "./shop/page.js";
 import { Shortcuts } from "./shortcuts.js";
 import { showSignIn, takeToken } from "./signin.js";
 import { local, session } from "./storage.js";
@@ -21,10 +24,12 @@ import { attempt, toast, toastError } from "./toast.js";
 /** From this width on the memory stands beside the chat; below, it lies over it. Mirrors css/layout.css. */
 const wide = matchMedia("(min-width: 1080px)");
 
+/** @typedef {{el: HTMLElement, close?: () => void}} Part  `close`: it is taken off the screen and stops what it does */
+
 export class App {
   /** @type {Map<string, Conversation>} */
   #conversations = new Map();
-  /** @type {{el: HTMLElement}|null} */
+  /** @type {Part|null} */
   #shown = null;
   /** @type {Conversation|null} */
   conversation = null;
@@ -38,6 +43,7 @@ export class App {
     fill(root);
     this.router = new Router((route) => void this.#show(route));
     this.shelf = new Shelf(api);
+    this.jobs = new Jobs(api);
     this.importer = new Importer(this);
     this.shortcuts = new Shortcuts(this);
     this.sidebar = new Sidebar(this);
@@ -66,6 +72,8 @@ export class App {
     this.importer.close?.();
     this.shortcuts.close();
     this.router.close();
+    this.jobs.close();
+    this.#shown?.close?.();
     this.conversation = null;
     for (const one of this.#conversations.values()) one.close();
     this.#conversations.clear();
@@ -83,6 +91,8 @@ export class App {
       else if (route.view === "home") await this.#home();
       else if (route.view === "admin") this.#place(new AdminPage(this), "People and keys");
       else if (route.view === "routing") this.#place(new RoutingPage(this), "Models and money");
+      else if (route.view === "studio") this.#place(new StudioPage(this), "Pictures and hosts");
+      else if (route.view === "shop") await this.#openShop(route.id, visit);
       else {
         const editor = await Editor.open(this, route.view === "edit" ? route.id : null);
         if (visit === this.#visit) this.#place(editor, editor.title);
@@ -95,10 +105,11 @@ export class App {
     if (opened && !this.main.inert && matchMedia("(hover: hover)").matches) this.chat.focusComposer();
   }
 
-  /** @param {{el: HTMLElement}} part @param {string} title */
+  /** @param {Part} part @param {string} title */
   #place(part, title) {
     document.title = `${title} · Vestige`;
     if (this.#shown === part) return;
+    this.#shown?.close?.();
     this.#shown = part;
     if (part !== this.chat) this.conversation = null;
     fill(this.main, part.el);
@@ -145,6 +156,13 @@ export class App {
       void this.api.setActive(id).catch(() => undefined); // only a convenience for the next visit
     }
     return true;
+  }
+
+  /** @param {string} id  the character's @param {number} visit */
+  async #openShop(id, visit) {
+    this.sidebar.setCurrent(id);
+    const character = await this.api.character(id);
+    if (visit === this.#visit) this.#place(new ShopPage(this, character), `What ${character.name} wears`);
   }
 
   /** A conversation stays alive while its reply is being written, also when another one is looked at. @param {string} id */

@@ -2,16 +2,18 @@
 
 /**
  * @typedef {{view: "home"} | {view: "chat", id: string, memory: boolean} | {view: "edit", id: string}
- *   | {view: "new"} | {view: "admin"} | {view: "routing"}} Route
+ *   | {view: "shop", id: string} | {view: "new"} | {view: "admin"} | {view: "routing"} | {view: "studio"}} Route
  */
 
 /** @param {string} hash @returns {Route} */
 export function parse(hash) {
   const [first, second, third] = hash.replace(/^#?\/?/, "").split("/").map(decode);
-  if (first === "c" && second) return third === "edit" ? { view: "edit", id: second } : { view: "chat", id: second, memory: third === "memory" };
+  if (first === "c" && second && (third === "edit" || third === "shop")) return { view: third, id: second };
+  if (first === "c" && second) return { view: "chat", id: second, memory: third === "memory" };
   if (first === "new") return { view: "new" };
   if (first === "admin") return { view: "admin" };
   if (first === "routing") return { view: "routing" };
+  if (first === "studio") return { view: "studio" };
   return { view: "home" };
 }
 
@@ -19,7 +21,8 @@ export function parse(hash) {
 export function format(route) {
   switch (route.view) {
     case "chat": return `#/c/${encodeURIComponent(route.id)}${route.memory ? "/memory" : ""}`;
-    case "edit": return `#/c/${encodeURIComponent(route.id)}/edit`;
+    case "edit":
+    case "shop": return `#/c/${encodeURIComponent(route.id)}/${route.view}`;
     case "home": return "#/";
     default: return `#/${route.view}`;
   }

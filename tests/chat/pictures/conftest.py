@@ -139,7 +139,7 @@ async def studio(
         scope = Scope("home", ann.id, mira.id)
         dresser = Dresser(state, memory, worn, items, clock)
         shown = ShownPictures(state, memory)
-        news = GiftNews(state, memory, accounts, characters, items, clock)
+        news = GiftNews(state, memory, accounts, characters, items, inventory, clock)
         yield Studio(
             party=Party.of(Who(scope, "free", "Ann"), Card.new({"name": "Mira", "first_mes": "Good evening."})),
             memory=memory,

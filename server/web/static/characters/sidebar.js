@@ -66,6 +66,7 @@ export class Sidebar {
         items: () => [
           me.scopes.includes("admin") && { label: "People and keys", icon: "people", run: () => this.app.router.go({ view: "admin" }) },
           me.scopes.includes("admin") && { label: "Models and money", icon: "scales", run: () => this.app.router.go({ view: "routing" }) },
+          me.scopes.includes("admin") && { label: "Pictures and hosts", icon: "server", run: () => this.app.router.go({ view: "studio" }) },
           { label: "Your usage", icon: "purse", run: () => showUsage(this.app.api) },
           { label: "Keyboard shortcuts", icon: "keys", run: () => this.app.shortcuts.show() },
           { label: "Sign out", icon: "leave", run: () => this.app.signOut() },

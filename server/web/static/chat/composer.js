@@ -11,13 +11,14 @@ export class Composer {
   #fit;
   #note;
   #ai;
+  #picture;
   #draft = "";
   #busy = false;
 
   /**
-   * @param {{limit: number, discloses: boolean, send: (text: string) => void, stop: () => void, editLast: () => boolean}} options  `limit` in bytes; `discloses`: it says that an AI answers
+   * @param {{limit: number, discloses: boolean, send: (text: string) => void, picture: (scene: string) => void, stop: () => void, editLast: () => boolean}} options  `limit` in bytes; `discloses`: it says that an AI answers
    */
-  constructor({ limit, discloses, send, stop, editLast }) {
+  constructor({ limit, discloses, send, picture, stop, editLast }) {
     this.limit = limit;
     this.send = send;
     this.stop = stop;
@@ -29,6 +30,7 @@ export class Composer {
       oninput: () => this.#changed(),
     });
     this.#button = h("button", { type: "submit", class: "composer__send" });
+    this.#picture = h("button", { type: "button", class: "icon-button composer__picture", "aria-label": "Ask for a picture", title: "Ask for a picture; what is written here says where and how", onclick: () => this.#submit(picture) }, icon("camera"));
     this.#area.addEventListener("keydown", (event) => {
       // While an input method composes, Enter chooses a word.
       if (event.isComposing || event.keyCode === 229) return;
@@ -43,7 +45,7 @@ export class Composer {
       "form",
       { class: "composer", novalidate: true },
       h("label", { class: "sr-only", for: id }, "Message"),
-      h("div", { class: "composer__box" }, this.#area, this.#button),
+      h("div", { class: "composer__box" }, this.#area, this.#picture, this.#button),
       this.#note,
       this.#ai,
       h("p", { class: "composer__hint", id: `${id}-hint` }, h("kbd", null, "Enter"), " sends, ", h("kbd", null, "Shift"), " + ", h("kbd", null, "Enter"), " makes a new line"),
@@ -91,11 +93,13 @@ export class Composer {
 
   #paint() {
     this.#button.disabled = !this.#busy && !this.#area.value.trim();
+    this.#picture.disabled = this.#busy;
   }
 
-  #submit() {
+  /** @param {(text: string) => void} [act]  asks for a picture, for which nothing has to be written */
+  #submit(act = this.send) {
     const text = this.#area.value.trim();
-    if (!text || this.#busy) return;
+    if ((!text && act === this.send) || this.#busy) return;
     const size = byteLength(text);
     if (size > this.limit) {
       this.#note.textContent = `This is too long to send: ${size.toLocaleString()} of at most ${this.limit.toLocaleString()} bytes. Shorten it, or send it in parts.`;
@@ -104,6 +108,6 @@ export class Composer {
     this.#area.value = "";
     this.#fit();
     this.#changed();
-    this.send(text);
+    act(text);
   }
 }

@@ -3,6 +3,8 @@
 import { sentence, wasAborted } from "../api.js";
 import { session } from "../storage.js";
 import { History } from "./history.js";
+import { newKey } from "./keys.js";
+import { ConversationPictures } from "./pictures.js";
 import { followTurn } from "./turn.js";
 
 const SETTLE_MS = 1_200;
@@ -23,7 +25,7 @@ export class Conversation extends History {
   problems = new Map();
   /** @type {Live|null} */
   live = null;
-  #opened = false;
+  #known = false;
   /** @type {AbortController|null} */
   #turn = null;
 
@@ -32,19 +34,29 @@ export class Conversation extends History {
     super(api, id);
     this.me = me;
     this.character = /** @type {any} */ (null);
+    this.pictures = new ConversationPictures(this);
   }
 
   get busy() {
-    return this.#turn !== null;
+    return this.#turn !== null || this.pictures.asking;
   }
 
-  async open() {
-    const [character] = await Promise.all([this.api.character(this.id), this.#opened && this.busy ? null : this.loadNewest()]);
+  /** Settles once what there is was read. @type {Promise<void>} */
+  opened = Promise.resolve();
+
+  open() {
+    this.opened = this.#open();
+    return this.opened;
+  }
+
+  async #open() {
+    const [character] = await Promise.all([this.api.character(this.id), this.#known && this.busy ? null : this.loadNewest()]);
     this.character = character;
-    if (!this.#opened) this.#recallUnsent();
-    this.#opened = true;
+    if (!this.#known) this.#recallUnsent();
+    this.#known = true;
     this.emit("change", undefined);
     void this.loadPins();
+    this.pictures.load().catch((error) => !wasAborted(error) && !this.closed && this.emit("problem", error));
   }
 
   close() {
@@ -57,7 +69,7 @@ export class Conversation extends History {
   /** @param {string} text */
   async send(text) {
     if (this.detached) await this.latest();
-    const key = crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+    const key = newKey();
     /** @type {Message} */
     const mine = { id: `local-${key}`, role: "user", text, html: "", created: new Date().toISOString(), status: "sending" };
     this.add(mine);
@@ -66,12 +78,12 @@ export class Conversation extends History {
 
   /** What was not confirmed survives a reload, with its key. */
   #noteUnsent() {
-    const kept = this.unsent.map(({ id, text, created }) => ({ id, text, created }));
+    const kept = this.unsent.map(({ id, text, created, ask }) => ({ id, text, created, ask }));
     session.set(this.#unsentKey, kept.length ? JSON.stringify(kept) : null);
   }
 
   #recallUnsent() {
-    /** @type {{id: string, text: string, created: string}[]} */
+    /** @type {{id: string, text: string, created: string, ask?: import("./pictures.js").Ask}[]} */
     const kept = JSON.parse(session.get(this.#unsentKey) ?? "[]");
     for (const one of kept) {
       this.add({ ...one, role: "user", html: "", status: "unsent", problem: "The page was closed before it was known to have arrived." });
@@ -87,7 +99,7 @@ export class Conversation extends History {
     if (this.busy) return;
     const again = { ...mine, status: /** @type {const} */ ("sending"), problem: undefined };
     this.put(mine.id, again);
-    await this.#deliver(again);
+    await (mine.ask ? this.pictures.deliver(again) : this.#deliver(again));
   }
 
   /** @param {Message} mine */
@@ -221,7 +233,8 @@ export class Conversation extends History {
     const to = (message.chosen ?? 0) + step;
     if (this.busy || to < 0) return;
     if (to >= count) {
-      if (message === this.last && message.id !== "greeting") await this.regenerate(message);
+      if (message !== this.last || message.id === "greeting") return;
+      await (message.picture || this.pictures.answers(message) ? this.pictures.again(message) : this.regenerate(message));
       return;
     }
     const next = message.id === "greeting" ? await this.api.chooseGreeting(this.id, to) : await this.api.swipe(this.id, message.id, to);

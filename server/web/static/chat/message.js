@@ -9,11 +9,13 @@ import { menuButton } from "../menu.js";
 import { attempt, toast } from "../toast.js";
 import { LiveText } from "./live.js";
 import { policyNote } from "./notice.js";
+import { MessagePicture } from "./picture.js";
 
 /**
  * @typedef {import("../../types.js").Message} Message
  * @typedef {{last: boolean, live: import("./history.js").Live|null, busy: boolean, pinned: boolean, stale: boolean,
- *   problem: string|undefined, done: import("../../types.js").Done|undefined, versions: number}} Context
+ *   problem: string|undefined, done: import("../../types.js").Done|undefined, versions: number, worn: string|null,
+ *   answersPicture: boolean}} Context
  * @typedef {object} Actions
  * @property {(message: Message) => void} regenerate
  * @property {(message: Message) => void} continue
@@ -25,6 +27,9 @@ import { policyNote } from "./notice.js";
  * @property {(message: Message) => void} resend
  * @property {(message: Message) => void} discard
  * @property {(message: Message) => void} recalled
+ * @property {(message: Message) => void} pictureAgain
+ * @property {(item: string) => void} wear
+ * @property {(key: string) => void} pictureEnded
  */
 
 export class MessageView {
@@ -34,18 +39,22 @@ export class MessageView {
   #tools;
   /** @type {LiveText|null} */
   #live = null;
+  /** @type {MessagePicture|null} */
+  #picture = null;
+  #pictured = "";
   /** @type {HTMLElement|null} */
   #editor = null;
   #painted = "";
   /** @type {Context} */
-  #context = { last: false, live: null, busy: false, pinned: false, stale: false, problem: undefined, done: undefined, versions: 1 };
+  #context = { last: false, live: null, busy: false, pinned: false, stale: false, problem: undefined, done: undefined, versions: 1, worn: null, answersPicture: false };
 
   /**
    * @param {Message} message
-   * @param {{character: import("../../types.js").Character, userName: string, actions: Actions}} surroundings
+   * @param {{character: import("../../types.js").Character, userName: string, actions: Actions, jobs: import("../pictures/jobs.js").Jobs}} surroundings
    */
-  constructor(message, { character, userName, actions }) {
+  constructor(message, { character, userName, actions, jobs }) {
     this.message = message;
+    this.jobs = jobs;
     this.actions = actions;
     this.mine = message.role === "user";
     this.name = this.mine ? userName : character.name;
@@ -55,7 +64,7 @@ export class MessageView {
     this.#tools = h("footer", { class: "msg__tools" });
     this.el = h(
       "article",
-      { class: `msg msg--${this.mine ? "mine" : "theirs"}`, tabindex: "-1" },
+      { class: `msg msg--${message.event ? "event" : this.mine ? "mine" : "theirs"}`, tabindex: "-1" },
       !this.mine && avatar(character, "small"),
       h("div", { class: "msg__main" }, this.#head, this.#body, this.#note, this.#tools),
     );
@@ -71,7 +80,7 @@ export class MessageView {
     this.el.classList.toggle("msg--live", context.live !== null);
     this.el.classList.toggle("msg--safety", message.notice?.kind === "safety" && !message.notice.text && !context.live);
     this.el.setAttribute("aria-label", `${this.name}, ${exactly(message.created)}`);
-    const key = JSON.stringify([message.text, message.html.length, message.status, message.chosen, message.notice, message.upsell, message.alternatives?.length, message.edited, context.last, context.live !== null, context.busy, context.pinned, context.stale, context.problem, context.done?.ms.total, context.done?.recalled.length, context.versions]);
+    const key = JSON.stringify([message.text, message.html.length, message.status, message.chosen, message.notice, message.upsell, message.alternatives?.length, message.edited, context.last, context.live !== null, context.busy, context.pinned, context.stale, context.problem, context.done?.ms.total, context.done?.recalled.length, context.versions, message.picture, context.worn, context.answersPicture]);
     if (key === this.#painted) return;
     this.#painted = key;
     this.#paintHead();
@@ -105,6 +114,12 @@ export class MessageView {
     }
     this.#live?.stop();
     this.#live = null;
+    if (message.picture) {
+      this.#paintPicture(message.picture);
+      return;
+    }
+    this.#picture?.close();
+    this.#picture = null;
     if (message.html) {
       fill(this.#body, messageNodes(message.html));
     } else {
@@ -115,6 +130,29 @@ export class MessageView {
     }
     if (message.status === "pending" && !message.text && !this.#context.stale) fill(this.#body, sewing(this.name));
     this.#body.hidden = !this.#body.hasChildNodes();
+  }
+
+  /** @param {import("../../types.js").Picture} picture */
+  #paintPicture(picture) {
+    const { message, actions } = this;
+    const shown = `${picture.key} ${message.text}`;
+    if (!this.#picture || this.#pictured !== shown) {
+      this.#picture?.close();
+      this.#pictured = shown;
+      this.#picture = new MessagePicture({
+        jobs: this.jobs, name: this.name, caption: message.text,
+        actions: { again: () => actions.pictureAgain(this.message), wear: actions.wear, ended: actions.pictureEnded },
+      });
+    }
+    if (this.#body.firstChild !== this.#picture.el) fill(this.#body, this.#picture.el);
+    this.#body.hidden = false;
+    this.#picture.update(picture, this.#context);
+  }
+
+  /** Out of view for good: whatever it listens to is left. */
+  close() {
+    this.#live?.stop();
+    this.#picture?.close();
   }
 
   /** @param {import("./history.js").Live} live */
@@ -129,7 +167,7 @@ export class MessageView {
   #paintNote() {
     const { message, actions } = this;
     const { problem, stale, live, last, busy } = this.#context;
-    const retry = (/** @type {string} */ label) => last && !busy && h("button", { type: "button", class: "link", onclick: () => actions.regenerate(message) }, label);
+    const retry = (/** @type {string} */ label) => last && !busy && h("button", { type: "button", class: "link", onclick: () => this.#anew() }, label);
     /** @type {unknown[]} */
     let note = [];
     if (live) note = [];
@@ -148,6 +186,13 @@ export class MessageView {
     fill(this.#note, live ? [] : policyNote(message, this.name), note);
   }
 
+  /** Another version: of the picture where this is one, else of the words. */
+  #anew() {
+    const { message, actions } = this;
+    if (message.picture || this.#context.answersPicture) actions.pictureAgain(message);
+    else actions.regenerate(message);
+  }
+
   #paintTools() {
     const { message, actions } = this;
     const { last, busy, live, pinned, done, versions } = this.#context;
@@ -155,7 +200,7 @@ export class MessageView {
     fill(this.#tools);
     if (live || this.#editor || (!stored && message.id !== "greeting") || message.status === "pending") return;
     const nothing = message.status === "failed" && !message.text;
-    const spoken = Boolean(message.notice && !message.notice.text); // by the policy: there is nothing to go on with
+    const spoken = Boolean(message.picture || (message.notice && !message.notice.text)); // not by a model: there is nothing to go on with
     const tool = (/** @type {string} */ name, /** @type {string} */ label, /** @type {() => void} */ run, spare = false) =>
       h("button", { type: "button", class: `icon-button tool${spare ? " tool--spare" : ""}`, "aria-label": label, title: label, onclick: run }, icon(name));
     const chosen = message.chosen ?? 0;
@@ -169,7 +214,7 @@ export class MessageView {
         h("span", { class: "versions__count", "aria-label": `Version ${chosen + 1} of ${versions}` }, `${chosen + 1}/${versions}`),
         h("button", { type: "button", class: "icon-button tool", "aria-label": chosen + 1 === versions && canMake ? "A new version" : "Next version", title: chosen + 1 === versions && canMake ? "A new version" : "Next version", disabled: busy || (chosen + 1 === versions && !canMake), onclick: () => actions.swipe(message, 1) }, icon("right")),
       ),
-      !this.mine && canMake && !busy && !nothing && tool("again", "Another version", () => actions.regenerate(message)),
+      !this.mine && canMake && !busy && !nothing && tool("again", "Another version", () => this.#anew()),
       !this.mine && canMake && !busy && message.status === "complete" && !spoken && tool("onward", "Continue this reply", () => actions.continue(message)),
       !nothing && tool("copy", "Copy", () => this.copy(), true),
       stored && !nothing && tool("edit", "Edit", () => this.edit(), true),
@@ -181,7 +226,7 @@ export class MessageView {
           !nothing && { label: "Copy", icon: "copy", run: () => this.copy() },
           stored && !nothing && { label: "Edit", icon: "edit", run: () => this.edit() },
           stored && !nothing && { label: pinned ? "Unpin" : "Pin", icon: "pin", run: () => actions.pin(message) },
-          canMake && !this.mine && !busy && { label: "Another version", icon: "again", run: () => actions.regenerate(message) },
+          canMake && !this.mine && !busy && { label: "Another version", icon: "again", run: () => this.#anew() },
           canMake && !this.mine && !busy && !spoken && { label: "Continue", icon: "onward", run: () => actions.continue(message) },
           stored && { label: "Delete from here on", icon: "trash", danger: true, run: () => actions.remove(message) },
         ],

@@ -5,8 +5,10 @@ import { announce, fill, h } from "../dom.js";
 import { confirmDialog } from "../dialog.js";
 import { dayName, daysBetween, exactly, later } from "../format.js";
 import { icon } from "../icons.js";
+import { format } from "../router.js";
 import { session } from "../storage.js";
 import { attempt, toast, toastError } from "../toast.js";
+import { parseCommand, meant } from "./commands.js";
 import { Composer } from "./composer.js";
 import { chatMenu } from "./header.js";
 import { MessageView } from "./message.js";
@@ -28,6 +30,7 @@ export class ChatView {
   #jump;
   #banner;
   #memoryButton;
+  #shopLink;
 
   /** @param {import("../app.js").App} app */
   constructor(app) {
@@ -37,10 +40,12 @@ export class ChatView {
       discloses: app.me.disclose_ai,
       send: (text) => void attempt(async () => this.#send(text)),
       stop: () => this.#conversation?.stop(),
+      picture: (scene) => void attempt(async () => this.#send(`/picture ${scene}`)),
       editLast: () => this.#editLast(),
     });
     this.#head = h("div", { class: "chat__who" });
     this.#memoryButton = h("button", { type: "button", class: "icon-button chat__memory", "aria-label": "Memory", title: "Memory (Alt+M)", "aria-expanded": "false", onclick: () => app.toggleMemory() }, icon("spool"));
+    this.#shopLink = h("a", { class: "icon-button", "aria-label": "What to wear", title: "What to wear" }, icon("hanger"));
     this.#top = h("div", { class: "log__top" });
     this.#list = h("div", { class: "log__list", role: "log", "aria-live": "off", "aria-label": "Messages" });
     this.#bottom = h("div", { class: "log__bottom" });
@@ -51,7 +56,7 @@ export class ChatView {
     this.el = h(
       "section",
       { class: "chat", "aria-label": "Conversation" },
-      h("header", { class: "chat__head" }, h("a", { class: "icon-button only-narrow", href: "#/", "aria-label": "Back to the characters" }, icon("back")), this.#head, this.#memoryButton, chatMenu(this)),
+      h("header", { class: "chat__head" }, h("a", { class: "icon-button only-narrow", href: "#/", "aria-label": "Back to the characters" }, icon("back")), this.#head, this.#shopLink, this.#memoryButton, chatMenu(this)),
       this.#banner,
       h("div", { class: "chat__stage" }, this.#log, this.#jump),
       this.composer.el,
@@ -70,10 +75,12 @@ export class ChatView {
   show(conversation) {
     for (const stop of this.#listening) stop();
     this.#conversation = conversation;
+    this.close();
     this.#views.clear();
     fill(this.#list);
     const { character } = conversation;
     this.el.dataset.character = conversation.id;
+    this.#shopLink.href = format({ view: "shop", id: conversation.id });
     fill(this.#head, avatar(character, "medium"), h("div", { class: "chat__names" }, h("h1", { class: "chat__name", dir: "auto" }, character.name), character.tags.length > 0 && h("p", { class: "chat__line", dir: "auto" }, character.tags.join(" · "))));
     this.composer.show(`${conversation.me.user.id}.${conversation.id}`, character.name);
     this.#listening = [
@@ -87,6 +94,11 @@ export class ChatView {
     this.scroller.toEnd();
   }
 
+  /** Off the screen: nothing is listened to. */
+  close() {
+    for (const view of this.#views.values()) view.close();
+  }
+
   render() {
     const conversation = this.#conversation;
     if (!conversation) return;
@@ -97,7 +109,11 @@ export class ChatView {
       return divider ? [divider, this.#view(conversation, message).el] : [this.#view(conversation, message).el];
     });
     const known = new Set(conversation.messages.map((one) => one.id));
-    for (const id of this.#views.keys()) if (!known.has(id)) this.#views.delete(id);
+    for (const [id, view] of this.#views) {
+      if (known.has(id)) continue;
+      view.close();
+      this.#views.delete(id);
+    }
     settle(this.#list, wanted);
     fill(this.#top, conversation.more && h("p", { class: "hint log__more" }, "Earlier messages"), !conversation.messages.length && this.#nothing(conversation));
     this.#showJump(this.scroller.atEnd);
@@ -107,7 +123,7 @@ export class ChatView {
   #view(conversation, message) {
     let view = this.#views.get(message.id);
     if (!view) {
-      view = new MessageView(message, { character: conversation.character, userName: this.app.me.user.name, actions: this.#actions(conversation) });
+      view = new MessageView(message, { character: conversation.character, userName: this.app.me.user.name, actions: this.#actions(conversation), jobs: this.app.jobs });
       this.#views.set(message.id, view);
     }
     const greetings = message.id === "greeting" ? 1 + conversation.character.alternate_greetings.length : 0;
@@ -120,6 +136,8 @@ export class ChatView {
       problem: conversation.problems.get(message.id),
       done: conversation.turns.get(message.id),
       versions: Math.max(message.alternatives?.length ?? 1, greetings),
+      worn: conversation.pictures.worn,
+      answersPicture: conversation.pictures.answers(message),
     });
     return view;
   }
@@ -147,6 +165,9 @@ export class ChatView {
       pin: (message) => void attempt(async () => toast((await conversation.togglePin(message.id)) ? "Pinned: this is always remembered." : "Unpinned.")),
       resend: (message) => void this.#follow(() => conversation.resend(message)),
       discard: (message) => conversation.discard(message),
+      pictureAgain: (message) => void this.#follow(() => conversation.pictures.again(message)),
+      pictureEnded: (key) => void attempt(() => conversation.pictures.look(key)),
+      wear: (item) => void attempt(async () => toast(`${conversation.character.name} wears it from now on: ${await conversation.pictures.wear(item)}`)),
       recalled: (message) => {
         this.app.drawer.showTurn(message.id);
         this.app.setMemory(true);
@@ -165,9 +186,20 @@ export class ChatView {
     const conversation = this.#conversation;
     if (!conversation) return;
     this.scroller.toEnd();
-    const sent = conversation.send(text);
+    const command = parseCommand(text);
+    const sent = command ? this.#command(conversation, command) : conversation.send(text);
     this.scroller.toEnd();
     await sent;
+  }
+
+  /** @param {import("./conversation.js").Conversation} conversation @param {import("./commands.js").Command} command */
+  async #command(conversation, command) {
+    if (command.command === "picture") return conversation.pictures.ask({ prompt: command.scene });
+    const owned = await this.app.api.inventory();
+    const item = command.title && meant(owned, command.title);
+    if (item) return conversation.pictures.ask({ item_id: item.id, how: "wear" }, item.title);
+    if (command.title) toast(`You own nothing, or more than one thing, called “${command.title}”. Here is what there is.`, { error: true });
+    return this.app.router.go({ view: "shop", id: conversation.id });
   }
 
   /** @param {import("./conversation.js").Conversation} conversation @param {import("../../types.js").Message} message */
@@ -203,7 +235,8 @@ export class ChatView {
   regenerateLast() {
     const last = this.#lastReply();
     const conversation = this.#conversation;
-    if (last && conversation && last.id !== "greeting") void this.#follow(() => conversation.regenerate(last));
+    if (!last || !conversation || last.id === "greeting") return;
+    void this.#follow(() => (conversation.pictures.answers(last) || last.picture ? conversation.pictures.again(last) : conversation.regenerate(last)));
   }
 
   /** @param {1|-1} step */
