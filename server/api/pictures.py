@@ -12,7 +12,7 @@ from server.api.picture_views import Pictures
 from server.api.respond import json_response
 from server.api.routes import Route
 from server.api.schemas import Body, MessageOut
-from server.api.services import CHARACTERS, HTML, PICTURES, read_optional, who_is_meant
+from server.api.services import CHARACTERS, CHAT_PICTURES, HTML, read_optional, who_is_meant
 from server.api.views import message_out
 from server.catalog.records import Viewer
 from server.chat.party import Party, Who
@@ -54,14 +54,14 @@ async def ask(request: web.Request) -> web.StreamResponse:
     scene = message_text(request, body.prompt) if body.prompt and body.prompt.strip() else None
     party = await _party(request, body.user_id)
     key = idempotency_key(request)
-    turn = await request.app[PICTURES].ask(party, PictureAsk(body.item_id, scene, body.how), key=key)
+    turn = await request.app[CHAT_PICTURES].ask(party, PictureAsk(body.item_id, scene, body.how), key=key)
     return await _answer(request, party.who, turn)
 
 
 async def again(request: web.Request) -> web.StreamResponse:
     body = await read_optional(request, AgainIn)
     party = await _party(request, body.user_id)
-    turn = await request.app[PICTURES].again(party, request.match_info["message_id"])
+    turn = await request.app[CHAT_PICTURES].again(party, request.match_info["message_id"])
     return await _answer(request, party.who, turn)
 
 
@@ -71,7 +71,7 @@ async def pictures_in(request: web.Request, who: Who, *messages: Message) -> Pic
         return {}
     scope = who.scope
     person = Person(scope.tenant, scope.user, who.tier, who.user_name, principal(request).is_admin)
-    return await request.app[PICTURES].states(person, messages)
+    return await request.app[CHAT_PICTURES].states(person, messages)
 
 
 async def _party(request: web.Request, user_id: str | None) -> Party:

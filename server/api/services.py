@@ -26,7 +26,7 @@ from server.routing.report import Reporter
 from server.stores.objects import Objects
 
 CHAT: web.AppKey[ChatService] = web.AppKey("chat", ChatService)
-PICTURES: web.AppKey[ChatPictures] = web.AppKey("pictures", ChatPictures)
+CHAT_PICTURES: web.AppKey[ChatPictures] = web.AppKey("chat_pictures", ChatPictures)
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
 CATALOG: web.AppKey[Catalog] = web.AppKey("catalog", Catalog)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from server.api.picture_views import Pictures
 from server.api.respond import json_bytes, json_response
 from server.api.schemas import TokenOut
-from server.api.services import HTML, PICTURES
+from server.api.services import CHAT_PICTURES, HTML
 from server.api.views import accepted_out, done_out, failed_out
 from server.chat.events import Accepted, Done, Event, Failed, TokenEvent
 from server.chat.live import Follower
@@ -90,7 +90,7 @@ async def _pictures(request: web.Request, scope: Scope, reply: Message | None) -
     """How the pictures among a reply's alternatives stand; most replies have none."""
     if reply is None or all(one.picture is None for one in reply.alternatives):
         return {}
-    return await request.app[PICTURES].states(Person(scope.tenant, scope.user, "", ""), [reply])
+    return await request.app[CHAT_PICTURES].states(Person(scope.tenant, scope.user, "", ""), [reply])
 
 
 def _gone(request: web.Request) -> bool:
