@@ -1,5 +1,6 @@
 """What the server counts, in a registry of its own so that two servers in one process do not mix."""
 
+from functools import cache
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
@@ -18,19 +19,20 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         self._registry = registry
-        self._requests = Counter(
+        requests = Counter(
             "vestige_http_requests",
             "HTTP requests by route and status.",
             ("method", "route", "status"),
             registry=registry,
         )
-        self._request_seconds = Histogram(
+        seconds = Histogram(
             "vestige_http_request_seconds",
             "Time to the end of the response, streams included.",
             ("method", "route"),
             registry=registry,
             buckets=_REQUEST_SECONDS,
         )
+        self._requests, self._request_seconds = cache(requests.labels), cache(seconds.labels)
         self._turns = Counter("vestige_turns", "Chat turns by how they ended.", ("outcome",), registry=registry)
         self._store_errors = Counter(
             "vestige_store_errors", "Requests refused because a store did not answer.", ("store",), registry=registry
@@ -46,8 +48,8 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One HTTP request, by its route's template."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._request_seconds.labels(method, route).observe(seconds)
+        self._requests(method, route, str(status)).inc()
+        self._request_seconds(method, route).observe(seconds)
 
     def turn(self, outcome: TurnOutcome) -> None:
         self._turns.labels(outcome).inc()

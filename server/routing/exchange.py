@@ -16,7 +16,7 @@ from server.routing.clock import Clock
 from server.routing.failures import Report, Target, Unreachable, read_report
 from server.routing.options import Options, SecretHeaders
 from server.routing.sse import EventReader, EventTooLarge
-from server.routing.wire import Chunk, Dialect, chunk_of, joined, read_chunk
+from server.routing.wire import Chunk, Dialect, chunk_of, joined, read_chunks
 
 MAX_BODY = 4 << 20  # bytes of an answer that is not a stream
 MAX_ERROR = 64 << 10
@@ -220,22 +220,19 @@ def _together(events: Iterable[str], target: Target) -> Iterator[Chunk]:
         ModelUnavailable: one of them cannot be read; what those before it say came already.
     """
     held: list[Chunk] = []
-    for event in events:
-        if not event or event.isspace():
-            continue
-        try:
-            chunk = _understood(read_chunk, event, target)
-        except ModelUnavailable:
-            if held:
+    try:
+        for chunk in read_chunks([event for event in events if event and not event.isspace()]):
+            if held and not (chunk.plain and (chunk.model, chunk.id) == (held[0].model, held[0].id)):
                 yield joined(held)
-            raise
-        if held and not (chunk.plain and (chunk.model, chunk.id) == (held[0].model, held[0].id)):
+                held = []
+            if chunk.plain:
+                held.append(chunk)
+            else:
+                yield chunk
+    except (ValueError, RecursionError) as error:
+        if held:
             yield joined(held)
-            held = []
-        if chunk.plain:
-            held.append(chunk)
-        else:
-            yield chunk
+        raise _unreadable(target) from error
     if held:
         yield joined(held)
 
@@ -248,4 +245,8 @@ def _understood(read: Any, data: object, target: Target) -> Any:
     try:
         return read(data)
     except (ValueError, RecursionError) as error:
-        raise ModelUnavailable(f"{target} sent an answer that cannot be read.", model=target.model) from error
+        raise _unreadable(target) from error
+
+
+def _unreadable(target: Target) -> ModelUnavailable:
+    return ModelUnavailable(f"{target} sent an answer that cannot be read.", model=target.model)

@@ -38,29 +38,28 @@ class EventReader:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         events: list[str] = []
-        start = 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            self._grow(end - start)
+        *lines, rest = chunk.split(b"\n")
+        for end in lines:
+            self._grow(len(end))
+            line = end
             if self._line:
-                self._line += chunk[start:end]
-                line = bytes(self._line)
+                line = bytes(self._line) + end
                 self._line.clear()
-            else:
-                line = chunk[start:end]
-            start = end + 1
             if self._first:
                 self._first = False
                 line = line.removeprefix(_BOM)
-            if line:
+            if line.startswith(b"data:"):
+                self._data.append(line[5:].removeprefix(b" "))
+            elif line:
                 self._field(line)
             else:
                 if self._data:
                     events.append(b"\n".join(self._data).decode("utf-8", "replace"))
                     self._data.clear()
                 self._size = 0
-        if start < len(chunk):
-            self._grow(len(chunk) - start)
-            self._line += chunk[start:]
+        if rest:
+            self._grow(len(rest))
+            self._line += rest
         return events
 
     def _grow(self, size: int) -> None:
@@ -69,8 +68,8 @@ class EventReader:
             raise EventTooLarge(f"an event is larger than {self._max} bytes")
 
     def _field(self, line: bytes) -> None:
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            self._data.append(value.removeprefix(b" "))
-        elif not name and not self._data:
+        """A line that is no ordinary `data`."""
+        if line == b"data":
+            self._data.append(b"")
+        elif line.startswith(b":") and not self._data:
             self._size = 0  # keep-alive comments may come for minutes before the first event

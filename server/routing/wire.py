@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
@@ -112,15 +112,24 @@ class Chunk:
     plain: bool = field(default=False, compare=False)
 
 
-def read_chunk(data: str) -> Chunk:
-    """What the data of one event says.
+def read_chunks(events: Sequence[str]) -> Iterator[Chunk]:
+    """What the data of events that arrived together says, one by one.
 
     Raises:
-        ValueError: it is not a JSON object.
-        RecursionError: it is nested so deeply that no reader takes it.
+        ValueError: one is not a JSON object; what those before it say came already.
+        RecursionError: one is nested so deeply that no reader takes it.
     """
-    body = json.loads(data)
-    return _nothing_but_text(body) or chunk_of(body)
+    for body in _as_one_list(events) or map(json.loads, events):
+        yield _nothing_but_text(body) or chunk_of(body)
+
+
+def _as_one_list(events: Sequence[str]) -> list[object] | None:
+    """The JSON of all events, read at once for half of what it costs one by one; None where that cannot be."""
+    try:
+        bodies = json.loads(f"[{','.join(events)}]")
+    except (ValueError, RecursionError):
+        return None
+    return bodies if len(bodies) == len(events) else None  # else some were parts of one, and no JSON by themselves
 
 
 def _nothing_but_text(body: Any) -> Chunk | None:

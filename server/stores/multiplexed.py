@@ -10,15 +10,18 @@ Where the connection breaks, all that wait for an answer on it hear so, and the 
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.typing import ScriptTextT
 
 ALONE = frozenset(
     ("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "WAIT", "WAITAOF")
@@ -54,6 +57,9 @@ class MultiplexedRedis(Redis):
         options.pop("keys", None)  # redis-py's own, for its cache
         return answer if callback is None else callback(answer, **options)
 
+    def register_script(self, script: ScriptTextT) -> AsyncScript:
+        return _Script(self, script)
+
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Gives the connection back; the next command takes one again."""
         if self._line is not None:
@@ -74,6 +80,22 @@ class MultiplexedRedis(Redis):
         connection = await self.connection_pool.get_connection()
         self._line = _Line(connection, self.connection_pool, self._seconds)
         return self._line
+
+
+class _Script(AsyncScript):
+    """A script without redis-py's detours, which cost as much as all else that happens to a command here."""
+
+    async def __call__(
+        self, keys: Sequence[Any] | None = None, args: Iterable[Any] | None = None, client: Any = None
+    ) -> Any:
+        if client is not None:
+            return await super().__call__(keys, args, client)
+        command = ("EVALSHA", self.sha, len(keys or ()), *(keys or ()), *(args or ()))
+        try:
+            return await self.registered_client.execute_command(*command)
+        except NoScriptError:  # it was not carried out: the store forgot it, or never knew it
+            await self.registered_client.script_load(self.script)
+            return await self.registered_client.execute_command(*command)
 
 
 class _Line:

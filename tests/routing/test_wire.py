@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.routing.types import ModelRequest, PromptMessage, Usage
-from server.routing.wire import Dialect, chunk_of, micro_dollars, read_chunk, read_usage, request_body, without
+from server.routing.wire import Dialect, chunk_of, micro_dollars, read_chunks, read_usage, request_body, without
 
 PROMPT = [
     PromptMessage("system", "Who you are.", cacheable=True),
@@ -138,7 +138,7 @@ def test_a_chunk_with_nothing_in_it_says_nothing(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("data", ["", "null", "[]", "7", '"x"', "{", "OPENROUTER PROCESSING", "[" * 100_000])
 def test_what_is_no_object_is_refused(data: str) -> None:
     with pytest.raises((ValueError, RecursionError)):
-        read_chunk(data)
+        list(read_chunks([data]))
 
 
 def test_an_error_is_seen_wherever_it_stands() -> None:
@@ -232,4 +232,26 @@ DELTA = {"role": "assistant", "content": "Hi"}
     ],
 )
 def test_the_quick_way_to_read_a_chunk_reads_what_the_other_does(body: dict[str, Any]) -> None:
-    assert read_chunk(json.dumps(body)) == chunk_of(body)
+    assert list(read_chunks([json.dumps(body)])) == [chunk_of(body)]
+
+
+def test_events_that_came_together_are_read_as_each_for_itself() -> None:
+    events = [json.dumps({**QUICK, "choices": [{"delta": {"content": text}}]}) for text in ("a", "b,]", "[{")]
+    assert [chunk.text for chunk in read_chunks(events)] == ["a", "b,]", "[{"]
+
+
+@pytest.mark.parametrize(
+    ("events", "before"),
+    [
+        (['{"model":"a"}', "{", '{"model":"b"}'], ["a"]),
+        (['{"model":"a"', '"id":"x"}'], []),  # one object together
+        (['{"model":"a"},{}', "{}"], []),  # more than there are events
+        (['{"model":"a"}', '{"model":"b"}', "[]"], ["a", "b"]),
+        (['{"model":"a"}', "[" * 100_000], ["a"]),
+    ],
+)
+def test_a_broken_event_is_refused_after_those_before_it(events: list[str], before: list[str]) -> None:
+    found: list[str | None] = []
+    with pytest.raises((ValueError, RecursionError)):
+        found.extend(chunk.model for chunk in read_chunks(events))
+    assert found == before
