@@ -69,7 +69,7 @@ class Memory:
         """`model` writes summaries and facts; without one, none are written. `registry` is where metrics go."""
         options = options or MemoryOptions()
         shared = Shared(
-            redis.state, redis.cache, chroma, Scripts(redis.state), embedder, options, MemoryMetrics(registry), clock
+            redis.busy, redis.cache, chroma, Scripts(redis.busy), embedder, options, MemoryMetrics(registry), clock
         )
         writer = Writer(model, enabled=options.write_facts, concurrency=options.derive_concurrency)
         self._clock = clock
