@@ -1,6 +1,8 @@
 """Settings: `vestige.toml`, the environment and flags, in that rising order of precedence."""
 
 import ipaddress
+import json
+import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -54,6 +56,40 @@ class Plan(BaseModel):
         if self.recall_tokens + self.reply_tokens >= self.context_tokens:
             raise ValueError("recall_tokens + reply_tokens must leave room within context_tokens")
         return self
+
+
+class ComfyHostSettings(BaseModel):
+    """A ComfyUI that renders. `token`: opens the routes of Vestige's node pack there (its `VESTIGE_PACK_TOKEN`).
+
+    `token_env`: the environment variable that holds the token, in its place.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    token: SecretStr | None = None
+    token_env: Annotated[str, Field(pattern=r"[A-Za-z_][A-Za-z0-9_]{0,99}")] | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#@]*)?", value):
+            raise ValueError("it is no address such as http://gpu1.internal:8188, without user, password or query")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.token and self.token_env:
+            raise ValueError("give token or token_env, not both")
+        if self.token_env and not os.environ.get(self.token_env):
+            raise ValueError(f"token_env names ${self.token_env}, which is not set")
+        return self
+
+    def secret(self) -> str | None:
+        """The token, wherever it is."""
+        if self.token is not None:
+            return self.token.get_secret_value()
+        return os.environ[self.token_env] if self.token_env else None
 
 
 class Settings(BaseSettings):
@@ -110,6 +146,17 @@ class Settings(BaseSettings):
     """How long to wait for a reply to begin."""
     total_seconds: Annotated[float, Field(gt=0, le=3_600)] = 180.0
     """How long a reply may take in all."""
+
+    # pictures
+    comfy_hosts: Annotated[dict[str, ComfyHostSettings], NoDecode] = Field(default_factory=dict)
+    """The ComfyUI hosts that render, by a name of yours: `[comfy_hosts.gpu1]` with `url` and `token` or `token_env`.
+    In the environment `gpu1=http://gpu1:8188, gpu2=http://gpu2:8188`, or JSON. None: no pictures."""
+    comfy_token: SecretStr | None = None
+    """The token of the node pack on every host that has none of its own."""
+    comfy_render_seconds: Annotated[float, Field(gt=0, le=3_600)] = 8.0
+    """What a render takes until that was measured."""
+    comfy_swap_seconds: Annotated[float, Field(ge=0, le=3_600)] = 20.0
+    """What loading another checkpoint takes until that was measured: a render waits so long for a warm host."""
 
     # money: US dollars per UTC day; unset is no ceiling, 0 lets through only what costs nothing
     daily_budget: Dollars | None = None
@@ -186,6 +233,29 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("comfy_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        """Short forms: text from the environment, and an address in place of a table."""
+        if isinstance(value, str):
+            value = _read_hosts(value)
+        if isinstance(value, dict):
+            return {name: {"url": one} if isinstance(one, str) else one for name, one in value.items()}
+        return value
+
+    @field_validator("comfy_hosts")
+    @classmethod
+    def _host_names(cls, value: dict[str, ComfyHostSettings]) -> dict[str, ComfyHostSettings]:
+        for name in value:
+            try:
+                check_slug(name, "host's name")
+            except InvalidId as error:
+                raise ValueError(error.message) from error
+        urls = [one.url for one in value.values()]
+        if len(set(urls)) < len(urls):
+            raise ValueError("two hosts have the same address")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -285,3 +355,13 @@ class Settings(BaseSettings):
             env_settings,
             TomlConfigSettingsSource(settings_cls, settings_cls.model_config.get("toml_file")),
         )
+
+
+def _read_hosts(text: str) -> object:
+    """Hosts as the environment gives them: JSON, or `name=url` with commas between."""
+    if text.lstrip().startswith("{"):
+        return json.loads(text)
+    pairs = [part.partition("=") for part in re.split(r"[,\s]+", text.strip()) if part]
+    if any(not equals for _, equals, _ in pairs):
+        raise ValueError("write gpu1=http://gpu1:8188, gpu2=http://gpu2:8188, or JSON")
+    return {name: url for name, _, url in pairs}

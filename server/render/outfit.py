@@ -9,7 +9,7 @@ from server.render.choices import choices, meant
 from server.render.templates import Template, Value, read_template
 from server.render.types import Graph
 
-__all__ = ["OUTFIT", "OUTFIT_IPADAPTER_PLUS", "TUNING", "Outfit", "fill", "template_for"]
+__all__ = ["OUTFIT", "OUTFIT_IPADAPTER_PLUS", "PUBLISHED", "TUNING", "Outfit", "fill", "template_for"]
 
 OUTFIT = "outfit_preview"
 OUTFIT_IPADAPTER_PLUS = "outfit_preview_ipadapter_plus"
@@ -34,7 +34,7 @@ TUNING: Mapping[str, Value] = {
 }
 """What a tuning begins with, by slot: a moderate weight and an early end. The pack's own defaults are the same."""
 
-_PUBLISHED = {
+PUBLISHED: Mapping[str, tuple[str, ...]] = {
     "adapter": ("ip-adapter-plus_sdxl_vit-h.safetensors", "ip-adapter_sdxl_vit-h.safetensors"),
     "encoder": ("CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",),
 }
@@ -137,7 +137,7 @@ def _file(name: str, given: str | None, nodes: Mapping[str, Any]) -> str:
     offered = choices(nodes, *_FILES[name])
     if given is not None:
         return meant(given, offered, name)
-    for published in _PUBLISHED[name]:
+    for published in PUBLISHED[name]:
         if published in offered:
             return published
     if len(offered) == 1:

@@ -38,15 +38,16 @@ class PackRoutes:
     def __init__(self, transport: Transport) -> None:
         self._to = transport
 
-    async def open(self) -> bool:
-        """Whether the pack is there and takes our token.
+    async def listing(self, *, seconds: float = SECONDS) -> Mapping[str, Any] | None:
+        """What the pack says of itself; None where it is not there.
 
         Raises:
             HostUnavailable: no answer.
             RenderError: the pack is there and refuses us; `details.host_code` says why.
         """
-        answer = await self._to.call("GET", "vestige", good=(200, 404, 405))
-        return answer.status == 200 and b'"vestige"' in answer.body
+        answer = await self._to.call("GET", "vestige", seconds=seconds, good=(200, 404, 405))
+        found = self._to.decoded(answer.body) if answer.status == 200 else None
+        return found if isinstance(found, dict) and found.get("pack") == "vestige" else None
 
     async def models(self) -> Mapping[str, Any]:
         """Its model files with their hashes (`GET /vestige/models`).

@@ -100,7 +100,8 @@ class _Asked:
         raise AssertionError
 
     async def _by_id(self, client_id: str) -> tuple[str, None]:
-        if await self.host.finished(self.prompt_id) is None and await self.host.place(self.prompt_id) is None:
+        # first the queue, then the history: one that ends between the two would be in neither the other way round
+        if await self.host.place(self.prompt_id) is None and await self.host.finished(self.prompt_id) is None:
             await self.host.submit(self.graph, self.prompt_id, client_id, front=self.front)
         return self.prompt_id, None
 
@@ -150,12 +151,14 @@ class _End:
 
     async def _look(self) -> tuple[Rendered | None, int | None]:
         """Its result, else its place in the queue; neither where the host does not know it."""
+        place = await self.host.place(self.prompt_id)
+        if place is not None:
+            return None, place
         entry = await self.host.finished(self.prompt_id)
         if entry is not None:
             return _outcome(self.host, self.prompt_id, entry), None
-        place = await self.host.place(self.prompt_id)
-        if place is not None or self.key is None:
-            return None, place
+        if self.key is None:
+            return None, None
         filed = await self.host.pack.filed(self.key)
         if filed is None:
             return None, None
@@ -190,7 +193,7 @@ def _outcome(host: ComfyHost, prompt_id: str, entry: Mapping[str, Any]) -> Rende
     status = status if isinstance(status, Mapping) else {}
     if status.get("status_str") != "success":
         raise failure(host, status.get("messages"))
-    return _rendered(prompt_id, entry.get("outputs"))
+    return _rendered(prompt_id, entry.get("outputs"), _seconds(status.get("messages")))
 
 
 def _filed(host: ComfyHost, filed: Filed) -> Rendered | None:
@@ -200,10 +203,21 @@ def _filed(host: ComfyHost, filed: Filed) -> Rendered | None:
     return _rendered(filed.prompt_id, filed.outputs) if filed.state == "done" else None
 
 
-def _rendered(prompt_id: str, outputs: object) -> Rendered:
+def _rendered(prompt_id: str, outputs: object, seconds: float | None = None) -> Rendered:
     said = outputs if isinstance(outputs, Mapping) else {}
     kept = {str(node): value for node, value in said.items() if isinstance(value, Mapping)}
-    return Rendered(prompt_id, tuple(_pictures(kept)), kept)
+    return Rendered(prompt_id, tuple(_pictures(kept)), kept, seconds)
+
+
+def _seconds(messages: object) -> float | None:
+    """From the start to the end by the host's own clock."""
+    moments: dict[str, float] = {}
+    for message in messages if isinstance(messages, list) else ():
+        match message:
+            case [str(kind), {"timestamp": int() | float() as moment}]:
+                moments[kind] = moment / 1000
+    start, success = moments.get("execution_start"), moments.get("execution_success")
+    return None if start is None or success is None else max(0.0, success - start)
 
 
 def _pictures(outputs: Mapping[str, Mapping[str, Any]]) -> list[PictureRef]:

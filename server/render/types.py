@@ -40,8 +40,9 @@ class PictureRef:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A render that ended well."""
+    """A render that ended well. `seconds`: what it took there, from its start; None where the host does not say."""
 
     prompt_id: str
     pictures: tuple[PictureRef, ...]
     outputs: Mapping[str, Mapping[str, Any]]
+    seconds: float | None = None

@@ -4,6 +4,7 @@ seen to send (v0.8.0); `tests/comfyui/test_fake_is_true.py` holds it to them."""
 import asyncio
 import json
 import struct
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -177,6 +178,7 @@ class FakeComfy:
 
     async def _say(self, prompt_id: str, kind: str, data: Mapping[str, Any], noted: "list[Any] | None" = None) -> None:
         if noted is not None:
+            data = {**data, "timestamp": int(time.time() * 1000)}
             noted.append([kind, data])
         socket = self._sockets.get(self._clients.get(prompt_id, ""))
         if socket is not None and not socket.closed:

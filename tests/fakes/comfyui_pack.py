@@ -48,7 +48,8 @@ class FakePack:
         return answer
 
     async def listing(self, request: web.Request) -> web.Response:
-        return web.json_response({"pack": "vestige", "routes": ["/vestige/models", "/vestige/submit"]})
+        routes = ["/vestige/models", "/vestige/submit"]
+        return web.json_response({"pack": "vestige", "process": self.fake.mark, "routes": routes})
 
     async def preset(self, request: web.Request) -> web.Response:
         found = self.fake.presets.get("/".join(request.match_info.values()))
@@ -57,7 +58,7 @@ class FakePack:
         return web.json_response(found)
 
     async def models(self, request: web.Request) -> web.Response:
-        return web.json_response({"process": self.fake.mark, "hashing": False, "models": self.fake.models})
+        return web.json_response({"hashing": False, "models": self.fake.models})
 
     async def submit(self, request: web.Request) -> web.Response:
         body = await request.json()

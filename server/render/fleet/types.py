@@ -1,13 +1,13 @@
 """What is known of hosts, what a render needs of one, and the lease on a place there. All of it goes through JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter
 
 from server.render.graphs.nodes import File
 
-__all__ = ["Claim", "HostConfig", "HostState", "Needs", "Pack"]
+__all__ = ["Claim", "HostConfig", "HostState", "Needs", "Pack", "Verdict"]
 
 Pack = Literal["vestige", "ipadapter_plus", "none"]
 
@@ -32,7 +32,7 @@ class HostConfig:
 
     name: str
     url: str
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,25 @@ class Needs(_Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do after a failure. `again`: it is worth another try; `elsewhere`: on another host, if there is one.
+    `times`: so many more at most, None for as long as it takes.
+    """
+
+    again: bool
+    elsewhere: bool = False
+    times: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim(_Json):
     """A place on a host, ours until the lease runs out: renew it.
 
-    `keyed`: the host's pack runs a graph once by its key. `cold`: other models have to be loaded there first.
+    `keyed`: the host's pack runs a graph once by its key. `swap`: how much of a checkpoint's swap it takes to load what
+    it needs there; 0 where that is loaded.
     """
 
     host: str
     slot: str
     keyed: bool = False
-    cold: bool = False
+    swap: float = 0.0
