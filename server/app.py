@@ -167,7 +167,9 @@ async def _services(
             )
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
             app[GATE] = gate
-            references = References(objects, redis.busy, fetcher=overrides.fetcher, clock=clock)
+            references = References(
+                objects, redis.busy, fetcher=overrides.fetcher, registry=metrics.registry, clock=clock
+            )
             loras = Loras.over(redis.busy, objects, folder, registry=metrics.registry, clock=clock)
             catalog = Catalog.over(redis.busy, references, loras.registry, clock=clock)
             app[OBJECTS], app[REFERENCES], app[LORAS], app[CATALOG] = objects, references, loras, catalog

@@ -13,8 +13,10 @@ import pytest_asyncio
 from PIL import Image
 
 from server.api.keys import ACCOUNTS
+from server.api.services import OBJECTS
 from server.app import Overrides
 from server.catalog.references.fetch import Fetcher
+from server.catalog.references.store import path_of
 from server.settings import Settings
 from tests.catalog.references.conftest import plain, saved
 from tests.fakes.openai_server import FakeOpenAI
@@ -176,3 +178,12 @@ async def test_the_shops_pictures_are_brought_by_a_key_that_keeps_the_shop(serve
     assert (await look(keeper, f"{brought['picture']}?user_id=cy"))[0] == 404
     _, secret = await accounts.create_key("home", "talks only", ("chat",))
     await bring(replace(server, token=secret), plain(), status=403)
+
+
+async def test_a_person_who_is_deleted_takes_their_pictures_along(server: Server) -> None:
+    dora = await person(server, "Dora")
+    brought = await bring(dora, plain((5, 5, 5)))
+    status, counts = await server.ask("DELETE", f"/v1/admin/users/{dora.made['user']}")
+    assert (status, counts["deleted"]["references"]) == (200, 1)
+    assert (await look(server, brought["picture"]))[0] == 404
+    assert await server.app[OBJECTS].head(path_of(brought["sha256"])) is None

@@ -9,11 +9,13 @@ has more of an address than its host, since the rest may be a signature; `server
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpcore
 import httpx
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from server.catalog.limits import FILE_BYTES
 from server.catalog.references.addresses import Place, is_public, place_of
@@ -51,8 +53,19 @@ class Fetcher:
         network: httpcore.AsyncNetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
         seconds: float = SECONDS,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         """Without arguments: this machine's resolver and network, and the certificates it trusts."""
+        registry = registry if registry is not None else CollectorRegistry()
+        self._fetches = Counter(
+            "vestige_reference_fetches",
+            "Pictures fetched by address, by what came of it",
+            ["outcome"],
+            registry=registry,
+        )
+        self._fetch_seconds = Histogram(
+            "vestige_reference_fetch_seconds", "Fetching a picture, failures too", registry=registry
+        )
         real: Any = network or httpcore.AnyIOBackend()
         self._network = _PublicNetwork(resolve or system_resolver, real)
         self._tls = tls
@@ -66,12 +79,29 @@ class Fetcher:
             InvalidReference: this address is not fetched, or nothing usable came from it; `details.reason` says which.
             TooLarge: it is longer.
         """
-        place = place_of(url)
+        with self._counted():
+            place = place_of(url)
+            try:
+                async with asyncio.timeout(self._seconds), self._free:
+                    return await self._follow(place)
+            except TimeoutError:
+                raise _failed("timeout", f"The picture did not arrive within {self._seconds:g} seconds.") from None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        outcome = "broken_off"
         try:
-            async with asyncio.timeout(self._seconds), self._free:
-                return await self._follow(place)
-        except TimeoutError:
-            raise _failed("timeout", f"The picture did not arrive within {self._seconds:g} seconds.") from None
+            with self._fetch_seconds.time():
+                yield
+            outcome = "ok"
+        except InvalidReference as error:
+            outcome = str(error.details["reason"])
+            raise
+        except TooLarge as error:
+            outcome = error.code
+            raise
+        finally:
+            self._fetches.labels(outcome).inc()
 
     async def _follow(self, place: Place) -> bytes:
         if self._tls is None:

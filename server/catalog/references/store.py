@@ -20,6 +20,7 @@ from typing import Any
 
 import redis.asyncio
 import structlog
+from prometheus_client import CollectorRegistry
 
 from server.catalog.references.clean import Clean, clean
 from server.catalog.references.fetch import Fetcher
@@ -60,11 +61,12 @@ class References:
         state: redis.asyncio.Redis,
         *,
         fetcher: Fetcher | None = None,
+        registry: CollectorRegistry | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._objects = objects
         self._state = state
-        self._fetcher = fetcher or Fetcher()
+        self._fetcher = fetcher or Fetcher(registry=registry)
         self._clock = clock
         self._fetching: Counter[str] = Counter()
         self._decoding = asyncio.Semaphore(_DECODING)

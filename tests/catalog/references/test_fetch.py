@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
 from comfy_nodes.outfit_tuner.references import addresses as of_the_pack
 from server.catalog.limits import FILE_BYTES
@@ -44,6 +45,18 @@ async def test_a_presigned_picture_comes_back(shop: Shop) -> None:
     assert await fetcher(shop, network=network).fetch(DRESS) == PICTURE
     assert network.connected == [PUBLIC]
     assert shop.requests[0].startswith(b"GET /dress.png?X-Amz-Signature=topsecret HTTP/1.1\r\nHost: shop.example\r\n")
+
+
+async def test_what_came_of_it_is_counted(shop: Shop) -> None:
+    registry = CollectorRegistry()
+    fetch = Fetcher(resolve=Names(), network=Internet(shop), tls=trust(), registry=registry)
+    await fetch.fetch(DRESS)
+    for url in ("https://shop.example/nothing", "http://shop.example/", "https://shop.example/nothing"):
+        await refused(fetch, url)
+    outcomes = {"ok": 1, "bad_status": 2, "not_https": 1}
+    for outcome, count in outcomes.items():
+        assert registry.get_sample_value("vestige_reference_fetches_total", {"outcome": outcome}) == count
+    assert registry.get_sample_value("vestige_reference_fetch_seconds_count") == 4
 
 
 async def test_nothing_is_sent_that_tells_who_asks(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
