@@ -154,9 +154,8 @@ async def add(request: web.Request) -> web.StreamResponse:
 
 async def listing(request: web.Request) -> web.StreamResponse:
     query = read_query(request, LoraListQuery)
-    found = await request.app[LORAS].registry.list(principal(request).tenant, query.name)
-    body = LoraList.model_construct(loras=list(found)).model_dump_json().encode()  # there may be ten thousand
-    return web.Response(body=body, content_type="application/json")
+    lines = await request.app[LORAS].registry.list_json(principal(request).tenant, query.name)
+    return web.json_response(text=f'{{"loras":{lines}}}')
 
 
 async def character(request: web.Request) -> web.StreamResponse:

@@ -18,12 +18,13 @@ The state Redis holds, for each tenant:
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
 import structlog
+from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
 from server.errors import Conflict, NotFound, VestigeError
@@ -37,6 +38,8 @@ OnMove = Callable[[str, LoraVersion], Awaitable[None]]
 """`(tenant, version)`: told after a character's live version became this one."""
 
 _KEPT_MOVES = 100
+
+_SUMMARIES = TypeAdapter(list[LoraSummary])
 
 _log = structlog.get_logger(__name__)
 
@@ -141,15 +144,15 @@ class Registry:
 
     async def list(self, tenant: str, name: str | None = None) -> Sequence[LoraSummary]:
         """The versions of every character, or of one, by name and newest first; nothing where there are none."""
-        if name is not None:
-            return await self._of_one(tenant, check_slug(name, "name"))
-        with store_errors("memory"):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hgetall(_key(tenant, "versions"))
-                pipe.hgetall(_key(tenant, "live"))
-                versions, live = await pipe.execute()
-        found = sorted(_fields(versions), key=lambda each: (each[0], -each[1]))
-        return [_summary(name, number, text, live.get(name)) for name, number, text in found]
+        return _SUMMARIES.validate_json(await self.list_json(tenant, name))
+
+    async def list_json(self, tenant: str, name: str | None = None) -> str:
+        """`list` as JSON. It is put together from what is stored as text, since there may be ten thousand lines."""
+        versions, live = await (self._every(tenant) if name is None else self._one(tenant, check_slug(name, "name")))
+        lines = sorted(
+            ((*_named(field), text) for field, text in versions.items()), key=lambda line: (line[0], -line[1])
+        )
+        return f"[{','.join(_line(name, number, live.get(name) == str(number), text) for name, number, text in lines)}]"
 
     async def moves(self, tenant: str, name: str) -> Sequence[Move]:
         """How a character's live version changed, newest first."""
@@ -223,17 +226,23 @@ class Registry:
             except VestigeError as error:  # it has moved all the same
                 _log.warning("lora_move_not_followed", name=version.name, version=version.version, why=error.message)
 
-    async def _of_one(self, tenant: str, name: str) -> Sequence[LoraSummary]:
+    async def _every(self, tenant: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Summaries by `name@number`, and the live numbers by name."""
+        with store_errors("memory"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hgetall(_key(tenant, "versions"))
+                pipe.hgetall(_key(tenant, "live"))
+                return tuple(await pipe.execute())
+
+    async def _one(self, tenant: str, name: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
         with store_errors("memory"):
             live, last = (
                 await _answer(self._redis.hget(_key(tenant, "live"), name)),
                 await _answer(self._redis.hget(_key(tenant, "last"), name)),
             )
-            if last is None:
-                return []
-            numbers = range(int(last), 0, -1)
-            texts = await _answer(self._redis.hmget(_key(tenant, "versions"), [f"{name}@{each}" for each in numbers]))
-        return [_summary(name, number, text, live) for number, text in zip(numbers, texts, strict=True)]
+            fields = [f"{name}@{number}" for number in range(1, int(last or 0) + 1)]
+            texts = await _answer(self._redis.hmget(_key(tenant, "versions"), fields)) if fields else []
+        return dict(zip(fields, texts, strict=True)), {name: live}
 
 
 def _key(*parts: str) -> str:
@@ -241,10 +250,9 @@ def _key(*parts: str) -> str:
     return ":".join(("vestige", tenant, "loras", *more))
 
 
-def _fields(versions: Mapping[str, str]) -> Iterator[tuple[str, int, str]]:
-    for field, text in versions.items():
-        name, _, number = field.partition("@")
-        yield name, int(number), text
+def _named(field: str) -> tuple[str, int]:
+    name, _, number = field.partition("@")
+    return name, int(number)
 
 
 def _summary_json(record: LoraRecord) -> str:
@@ -265,10 +273,9 @@ def _summary_json(record: LoraRecord) -> str:
     )
 
 
-def _summary(name: str, number: int, text: str, live: str | None) -> LoraSummary:
-    found = json.loads(text)
-    found["added"] = datetime.fromisoformat(found["added"])
-    return LoraSummary(name=name, version=number, live=live == str(number), **found)
+def _line(name: str, number: int, live: bool, summary: str) -> str:
+    """A summary with what is not stored in it; a name needs no escapes."""
+    return f'{{"name":"{name}","version":{number},"live":{"true" if live else "false"},{summary[1:]}'
 
 
 def _no_character(name: str) -> NotFound:
