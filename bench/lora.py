@@ -2,8 +2,8 @@
 
 `list_ms_…`: all versions of a tenant, from a real Valkey to the bytes of the answer; `list_decoded_ms_…`: as objects;
 `live_ms`: which version one character wears. Medians of wall time.
-`header_bytes_read`: what reading the header of a file of gigabytes takes from it, as Linux counts (`/proc/self/io`), else
-counted at the file as `header_bytes_asked` is. The file is sparse: its weights are a hole in it.
+`header_bytes_read`: what reading the header of a file of gigabytes takes from it, as Linux counts (`/proc/self/io`),
+or where it does not, as `header_bytes_asked` is counted, at the file. The file's weights are a hole in it.
 """
 
 import argparse
