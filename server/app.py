@@ -12,6 +12,7 @@ from aiohttp import web
 from server.accounts.service import Accounts
 from server.api import (
     admin,
+    backup,
     catalog_exchange,
     characters,
     chat,
@@ -32,6 +33,7 @@ from server.api import (
     usage_table,
     worn,
 )
+from server.api.backup import SOURCES
 from server.api.html import Html
 from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
 from server.api.routes import add_routes
@@ -50,6 +52,7 @@ from server.api.services import (
     REFERENCES,
     ROUTING,
 )
+from server.backup.take import Sources
 from server.catalog.catalog import Catalog
 from server.catalog.references import References
 from server.catalog.references.fetch import Fetcher
@@ -112,7 +115,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app[FOLDER] = DataFolder(settings.data)
     chatting = (session, chat, openai, complete, memory, companion, characters)
     dressing = (looks, worn, items, inventory, references, catalog_exchange, loras)
-    parts = (*chatting, *dressing, usage, usage_table, routing, admin, ops)
+    parts = (*chatting, *dressing, usage, usage_table, routing, backup, admin, ops)
     add_routes(app, [route for part in parts for route in part.routes()])
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)
@@ -174,6 +177,7 @@ async def _services(
             catalog = Catalog.over(redis.busy, references, loras.registry, clock=clock)
             app[OBJECTS], app[REFERENCES], app[LORAS], app[CATALOG] = objects, references, loras, catalog
             app[IMAGE_ORIGIN] = await objects.origin()
+            app[SOURCES] = Sources.of(settings, folder, redis, chroma, embedder, objects)
             app[RECONCILER], app[ASIDE] = Reconciler(chat, memory), Aside(model, gate, settings)
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
             app[ERASE] = _eraser(chat, characters, catalog, references, money.ledger)

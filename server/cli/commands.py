@@ -1,5 +1,6 @@
 """The commands and their help."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,6 +86,32 @@ def reindex(context: typer.Context, data: Data = None, config: ConfigFile = None
     from server.cli.reindexing import reindex as run
 
     run(load_for(context, config, data).settings)
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to write, such as vestige.tar; it must not exist.")],
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write everything that is kept into one file, while the server runs or not."""
+    from server.cli.backing_up import backup as run
+
+    run(load_for(context, config, data).settings, file)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A file that `vestige backup` wrote.")],
+    data: Data = None,
+    config: ConfigFile = None,
+) -> None:
+    """Restore a backup into a new data folder (--data) and empty stores."""
+    from server.cli.backing_up import restore as run
+
+    run(load_for(context, config, data).settings, file)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from typing import Any
 
 from server.errors import DataFolderError
 
-__all__ = ["FIRST_VERSION", "MIGRATIONS", "SCHEMA_FILE", "Migration", "upgrade"]
+__all__ = ["FIRST_VERSION", "MIGRATIONS", "SCHEMA_FILE", "Migration", "schema_version", "stamp", "upgrade"]
 
 SCHEMA_FILE = "schema.json"
 FIRST_VERSION = 1
@@ -38,6 +38,16 @@ class Migration:
 
 MIGRATIONS: tuple[Migration, ...] = ()
 """Append only: what an old folder needs is decided by what shipped, so no entry ever changes or goes."""
+
+
+def schema_version() -> int:
+    """The version that this program writes."""
+    return FIRST_VERSION + len(MIGRATIONS)
+
+
+def stamp(folder: Path, version: int) -> None:
+    """Says that what was put into `folder` is of this version, so that the next start carries it forward."""
+    _write(folder / SCHEMA_FILE, {**_read(folder / SCHEMA_FILE), "version": version})
 
 
 def upgrade(folder: Path, backup: Path, migrations: Sequence[Migration]) -> None:

@@ -1,0 +1,51 @@
+"""Everything that is kept, as one file, while the server runs."""
+
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+
+from server.api.body import read_query
+from server.api.respond import attachment
+from server.api.routes import Route
+from server.api.schemas import Query
+from server.backup.take import Sources, take_backup
+
+__all__ = ["SOURCES", "routes"]
+
+SOURCES: web.AppKey[Sources] = web.AppKey("backup", Sources)
+_log = structlog.get_logger(__name__)
+
+
+async def backup(request: web.Request) -> web.StreamResponse:
+    """A failure on the way closes the connection: a file without its manifest is refused by `restore`."""
+    read_query(request, Query)
+    name = f"vestige-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+    response = web.StreamResponse(
+        headers={"Content-Type": "application/x-tar", "Content-Disposition": attachment(name)}
+    )
+    await response.prepare(request)
+    size = 0
+    async for piece in take_backup(request.app[SOURCES]):
+        size += len(piece)
+        await response.write(piece)
+    await response.write_eof()
+    _log.info("backup_sent", bytes=size)
+    return response
+
+
+def routes() -> list[Route]:
+    return [
+        Route(
+            "GET",
+            "/v1/admin/backup",
+            backup,
+            "admin",
+            "Everything that is kept, as one file",
+            "Operation",
+            "Conversations, memories, accounts, money, catalog and characters of all tenants; pictures and model files "
+            "where they are kept in a folder. `vestige restore` takes it.",
+            query=Query,
+            produces=("application/x-tar",),
+        )
+    ]
