@@ -19,7 +19,7 @@
     │  └─ TooManyWaiting              429 too_many_waiting     so many pictures of one person wait already
     ├─ BudgetExceeded                 402 budget_exceeded      a spending ceiling of the day; details.scope, retry_after
     ├─ Unavailable                    503 unavailable          something the request needs does not answer
-    │  ├─ StoreUnavailable            503 store_unavailable    Redis, Chroma or the disk
+    │  ├─ StoreUnavailable            503 store_unavailable    Redis, Chroma, the objects or the disk
     │  ├─ GenerationDisabled          503 generation_disabled  the ledger does not answer, so nothing may be spent
     │  ├─ PolicyUnavailable           503 policy_unavailable   the content level cannot be read, so nothing is generated
     │  └─ ShuttingDown                503 shutting_down

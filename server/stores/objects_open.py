@@ -29,6 +29,7 @@ _log = structlog.get_logger(__name__)
 _CONNECT = timedelta(seconds=5)
 _REQUEST = timedelta(seconds=30)
 _RETRY = timedelta(seconds=20)
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", re.ASCII)
 _HALF_WRITTEN = re.compile(r"#\d+")
 """How obstore names a file on its way, after the name it will have."""
@@ -73,7 +74,7 @@ def _folder(root: Path) -> LocalStore:
 def _bucket(url: str, environment: Mapping[str, str], registry: CollectorRegistry | None) -> Objects:
     """The bucket of `s3://bucket/prefix`. obstore itself reads region, keys and endpoint from the environment."""
     parts = urlsplit(url)
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
+    endpoint = next((environment[name] for name in _ENDPOINTS if environment.get(name)), "")
     if endpoint and not _ADDRESS.fullmatch(endpoint):  # obstore would panic, and only at the first request
         raise StartupError("AWS_ENDPOINT_URL is no address such as https://s3.example.org.")
     try:
