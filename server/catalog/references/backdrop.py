@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["Backdrop", "Pixels", "luminance", "view_of"]
+__all__ = ["Backdrop", "Mask", "Pixels", "luminance", "view_of"]
 
 Pixels = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]

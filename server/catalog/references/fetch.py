@@ -10,7 +10,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpcore
@@ -21,7 +23,7 @@ from server.catalog.limits import FILE_BYTES
 from server.catalog.references.addresses import Place, is_public, place_of
 from server.errors import InvalidReference, TooLarge
 
-__all__ = ["Fetcher", "Resolve", "system_resolver"]
+__all__ = ["Fetcher", "Resolve", "SystemResolver"]
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """`(host, port)` → its IP addresses. Raises `OSError` where it has none."""
@@ -67,7 +69,7 @@ class Fetcher:
             "vestige_reference_fetch_seconds", "Fetching a picture, failures too", registry=registry
         )
         real: Any = network or httpcore.AnyIOBackend()
-        self._network = _PublicNetwork(resolve or system_resolver, real)
+        self._network = _PublicNetwork(resolve or SystemResolver(), real)
         self._tls = tls
         self._seconds = seconds
         self._free = asyncio.Semaphore(_AT_ONCE)
@@ -168,10 +170,20 @@ class _PublicNetwork(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-async def system_resolver(host: str, port: int) -> list[str]:
-    """Every address of a host, as this machine sees it."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+class SystemResolver:
+    """Every address of a host, as this machine sees it.
+
+    In threads of its own: a name server that keeps silent holds one for half a minute, and those that everything else
+    of the server shares are few.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="resolver")
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 async def _body(place: Place, response: httpcore.Response) -> bytes:

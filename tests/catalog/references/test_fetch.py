@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -321,6 +322,22 @@ async def test_a_host_that_says_nothing_is_not_waited_for(shop: Shop) -> None:
     assert await refused(fetcher(shop, seconds=0.3), "https://shop.example/dress.png") == "timeout"
     slow = Fetcher(resolve=lost, network=Internet(shop), tls=trust(), seconds=0.1)
     assert await refused(slow, DRESS) == "timeout"
+
+
+async def test_name_servers_that_keep_silent_hold_up_nothing_but_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = threading.Event()
+
+    def ask(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        silence.wait(30)
+        raise OSError("nobody answers")
+
+    monkeypatch.setattr("server.catalog.references.fetch.socket.getaddrinfo", ask)
+    fetch = Fetcher(seconds=0.3)
+    fetches = [asyncio.create_task(refused(fetch, f"https://silent-{n}.example/")) for n in range(60)]
+    assert await asyncio.to_thread(lambda: "at once") == "at once"
+    assert set(await asyncio.gather(*fetches)) == {"timeout"}
+    assert not silence.is_set()
+    silence.set()
 
 
 async def test_a_certificate_of_another_name_or_of_nobody_known_is_refused(shop: Shop) -> None:
