@@ -7,6 +7,7 @@ import typer
 
 from server import __version__
 from server.cli import people
+from server.cli.catalog import catalog
 from server.cli.logs import configure_logging
 from server.cli.lora import lora
 from server.cli.options import ConfigFile, Data, Place, load_for
@@ -29,6 +30,7 @@ app.add_typer(people.keys, name="keys")
 app.add_typer(people.users, name="users")
 app.add_typer(routing, name="routing")
 app.add_typer(policy, name="policy")
+app.add_typer(catalog, name="catalog")
 app.add_typer(lora, name="lora")
 register_training(lora)
 app.command()(outfit)
