@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,44 +10,24 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from server.accounts.service import Accounts
-from server.api import (
-    admin,
-    backup,
-    catalog_exchange,
-    characters,
-    chat,
-    companion,
-    complete,
-    inventory,
-    items,
-    looks,
-    loras,
-    memory,
-    middlewares,
-    openai,
-    ops,
-    references,
-    routing,
-    session,
-    usage,
-    usage_table,
-    worn,
-)
+from server.api import middlewares, ops
 from server.api.backup import SOURCES
 from server.api.html import Html
-from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Erase
+from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS
 from server.api.routes import add_routes
 from server.api.services import (
     ASIDE,
     CATALOG,
     CHARACTERS,
     CHAT,
+    FLEET,
     GATE,
     HTML,
     LORAS,
     MEMORY,
     MONEY,
     OBJECTS,
+    PICTURES,
     RECONCILER,
     REFERENCES,
     ROUTING,
@@ -60,6 +40,8 @@ from server.catalog.store import CharacterStore
 from server.chat.aside import Aside
 from server.chat.reconcile.answering import Reconciler
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
+from server.composition.erasing import eraser
+from server.composition.parts import all_routes
 from server.datafolder import DataFolder
 from server.ending import end
 from server.loras.service import Loras
@@ -68,8 +50,10 @@ from server.memory.service import Memory
 from server.memory.views import MemoryOptions
 from server.metrics import Metrics
 from server.policy.open import open_gate
-from server.routing.ledger.ledger import Ledger
+from server.render.fleet.config import open_fleet
+from server.render.previews.open import PreviewSources, open_previews
 from server.routing.ledger.open import Money, open_money
+from server.routing.ledger.renders import RenderLedger
 from server.routing.open import Providers, open_chain, open_providers
 from server.routing.types import LanguageModel
 from server.settings import Settings
@@ -113,10 +97,7 @@ def build_app(settings: Settings, *, owner_token: str, overrides: Overrides | No
     app = web.Application(client_max_size=settings.body_bytes)
     app[SETTINGS], app[METRICS], app[HTML] = settings, Metrics(), Html()
     app[FOLDER] = DataFolder(settings.data)
-    chatting = (session, chat, openai, complete, memory, companion, characters)
-    dressing = (looks, worn, items, inventory, references, catalog_exchange, loras)
-    parts = (*chatting, *dressing, usage, usage_table, routing, backup, admin, ops)
-    add_routes(app, [route for part in parts for route in part.routes()])
+    add_routes(app, all_routes())
     app.router.add_routes(page_routes(Page()))
     middlewares.install(app)
     ops.install(app)
@@ -180,7 +161,6 @@ async def _services(
             app[SOURCES] = Sources.of(settings, folder, redis, chroma, embedder, objects)
             app[RECONCILER], app[ASIDE] = Reconciler(chat, memory), Aside(model, gate, settings)
             app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
-            app[ERASE] = _eraser(chat, characters, catalog, references, money.ledger)
             app[CHECKS] = {
                 "redis": lambda: _ping(redis),
                 "chroma": chroma.check,
@@ -189,26 +169,25 @@ async def _services(
                 "objects": objects.check,
             }
             await accounts.ensure_owner()
-            async with _swept(memory), catalog.telling(), references.collecting(catalog.items.shown):
+            async with (
+                _swept(memory),
+                catalog.telling(),
+                references.collecting(catalog.items.shown),
+                open_fleet(settings, redis.busy, metrics.registry) as fleet,
+                fleet.watching(),
+                open_previews(
+                    settings,
+                    redis,
+                    PreviewSources(objects, catalog, characters, loras.registry),
+                    fleet,
+                    gate,
+                    RenderLedger(money.ledger),
+                    metrics.registry,
+                ) as pictures,
+            ):
+                app[FLEET], app[PICTURES] = fleet, pictures
+                app[ERASE] = eraser(chat, characters, catalog, references, pictures.previews, money.ledger)
                 yield
-
-
-def _eraser(
-    chat: ChatService, characters: CharacterStore, catalog: Catalog, references: References, ledger: Ledger
-) -> Erase:
-    async def erase(tenant: str, user: str) -> Mapping[str, int]:
-        await ledger.forget(tenant, user)
-        deleted = await chat.delete_user(tenant, user)
-        for character in await characters.owned(tenant, user):
-            await catalog.looks.delete(tenant, character.id)
-        made = await characters.delete_owned(tenant, user)
-        worn = await catalog.erase(tenant, user)
-        pictures = await references.erase(tenant, user, catalog.items.shown)
-        await ledger.forget(tenant, user)  # a reply that was under way may have made an attempt since
-        counts = {"conversations": deleted.conversations, "messages": deleted.messages, "characters": made}
-        return {**counts, **worn, "references": pictures}
-
-    return erase
 
 
 async def _ping(redis: RedisPair) -> None:

@@ -170,6 +170,23 @@ class Settings(BaseSettings):
     budget_webhook_secret: SecretStr | None = None
     """Signs what `budget_webhook_url` is told, as Standard Webhooks has it; 24 characters or more."""
 
+    # pictures
+    render_workers: Annotated[int, Field(ge=0, le=16)] = 1
+    """Worker processes that the server starts and keeps running, once a ComfyUI host is set up; 0 where you run
+    `vestige worker` yourself."""
+    render_threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """Renders that one worker watches at once; 0 goes by the number of hosts."""
+    render_cost: Dollars = Decimal(0)
+    """US dollars that a new picture counts against the day's budgets. Those that are there already cost nothing."""
+    render_waiting: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """New pictures that one person may wait for at once."""
+    prerender: bool = False
+    """Make pictures ahead when an item, a character's look or a live LoRA version is new. See `docs/previews.md`."""
+    prerender_most: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Pictures that one such change, or one order of an admin, may put into line."""
+    preview_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    """Days for which a picture that nothing points to any more is kept."""
+
     # memory
     embedder: Literal["english", "multilingual", "hash"] = "english"
     """What turns text into vectors. A change asks for `vestige reindex`. `hash` is for tests: it knows no meaning."""

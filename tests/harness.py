@@ -82,6 +82,13 @@ class Client:
             async for event in read_events(response):
                 yield event
 
+    async def job_events(self, id: str) -> AsyncIterator[Event]:
+        """What happens to a render, to its end."""
+        async with self.session.get(f"{self.url}/v1/jobs/{id}/events", headers=self.headers()) as response:
+            assert response.status == 200, await response.text()
+            async for event in read_events(response):
+                yield event
+
     async def messages(self, character: str, query: str = "") -> list[Json]:
         status, page = await self.ask("GET", f"/v1/chat/{character}/messages{query}")
         assert status == 200, page

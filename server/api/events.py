@@ -19,14 +19,15 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
 
-    async def send(self, name: str, data: bytes) -> None:
-        """One event; `data` is JSON, which has no line ends.
+    async def send(self, name: str, data: bytes, *, id: str | None = None) -> None:
+        """One event; `data` is JSON, which has no line ends. `id`: what a client resumes from.
 
         Raises:
             ConnectionResetError: the client left, or takes nothing any more.
         """
         self._last = self._loop.time()
-        await self._write(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
+        numbered = b"" if id is None else b"id: %b\n" % id.encode()
+        await self._write(b"%bevent: %b\ndata: %b\n\n" % (numbered, name.encode(), data))
 
     async def data(self, data: bytes) -> None:
         """One event without a name. Raises as `send` does."""

@@ -378,6 +378,7 @@ class DeletedCountsOut(BaseModel):
     conversations: int
     messages: int
     characters: int = 0
+    previews: int = 0
 
 
 class DeletedUserOut(BaseModel):

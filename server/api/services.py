@@ -21,6 +21,8 @@ from server.errors import NotFound
 from server.loras.service import Loras
 from server.memory.service import Memory
 from server.policy.gate import Gate
+from server.render.fleet.fleet import Fleet
+from server.render.previews.open import Pictures
 from server.routing.ledger.open import Money
 from server.routing.report import Reporter
 from server.stores.objects import Objects
@@ -30,11 +32,13 @@ CHAT_PICTURES: web.AppKey[ChatPictures] = web.AppKey("chat_pictures", ChatPictur
 MEMORY: web.AppKey[Memory] = web.AppKey("memory", Memory)
 CATALOG: web.AppKey[Catalog] = web.AppKey("catalog", Catalog)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
+FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
 LORAS: web.AppKey[Loras] = web.AppKey("loras", Loras)
 MONEY: web.AppKey[Money] = web.AppKey("money", Money)
 GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
 OBJECTS: web.AppKey[Objects] = web.AppKey("objects", Objects)
+PICTURES: web.AppKey[Pictures] = web.AppKey("pictures", Pictures)
 REFERENCES: web.AppKey[References] = web.AppKey("references", References)
 RECONCILER: web.AppKey[Reconciler] = web.AppKey("reconciler", Reconciler)
 ASIDE: web.AppKey[Aside] = web.AppKey("aside", Aside)

@@ -17,6 +17,7 @@ from server.cli.reference import settings_reference
 from server.cli.routing import routing
 from server.cli.tables import show
 from server.cli.training import register as register_training
+from server.cli.worker import worker
 
 app = typer.Typer(
     name="vestige",
@@ -34,6 +35,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(lora, name="lora")
 register_training(lora)
 app.command()(outfit)
+app.command()(worker)
 
 
 @app.callback()

@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import redis.asyncio
 import structlog
+from pydantic import SecretStr
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -26,9 +29,9 @@ from server.errors import SettingsError, StartupError, StoreUnavailable
 from server.settings import Settings
 from server.stores.errors import refuses_credentials, store_errors
 from server.stores.multiplexed import MultiplexedRedis
-from server.stores.valkey import open_valkey
+from server.stores.valkey import open_valkey, running_socket
 
-__all__ = ["RedisPair", "open_redis", "purge_redis", "store_errors"]
+__all__ = ["RedisPair", "open_redis", "open_state", "purge_redis", "store_errors"]
 
 _log = structlog.get_logger(__name__)
 
@@ -49,10 +52,14 @@ _FIXED = {
 
 @dataclass(frozen=True)
 class RedisPair:
-    """`state`: conversations, accounts, epochs. `cache`: what can be made again. Both answer in `str`."""
+    """`state`: conversations, accounts, epochs. `cache`: what can be made again. Both answer in `str`.
+
+    `address`: where another process finds `state`; it may hold a password.
+    """
 
     state: redis.asyncio.Redis
     cache: redis.asyncio.Redis
+    address: SecretStr | None = None
 
     @cached_property
     def busy(self) -> redis.asyncio.Redis:
@@ -135,10 +142,12 @@ async def open_redis(settings: Settings, folder: DataFolder) -> AsyncIterator[Re
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             valkey = await stack.enter_async_context(open_valkey(folder))
-            state = make_client({"connection_class": UnixDomainSocketConnection, "path": str(valkey.socket)})
+            state = _on_socket(valkey.socket)
+            address = _socket_address(valkey.socket)
             cache = state
         else:
-            state = make_client(_address(settings.redis_url.get_secret_value(), "redis_url"))
+            address = settings.redis_url
+            state = make_client(_address(address.get_secret_value(), "redis_url"))
             cache = state
             if settings.cache_redis_url is not None:
                 cache = make_client(_address(settings.cache_redis_url.get_secret_value(), "cache_redis_url"))
@@ -147,9 +156,45 @@ async def open_redis(settings: Settings, folder: DataFolder) -> AsyncIterator[Re
         await _check(state, "redis_url", keeps=True)
         if cache is not state:
             await _check(cache, "cache_redis_url", keeps=False)
-        pair = RedisPair(state, cache)
+        pair = RedisPair(state, cache, address)
         stack.push_async_callback(pair.busy.aclose)
         yield pair
+
+
+@asynccontextmanager
+async def open_state(settings: Settings) -> AsyncIterator[RedisPair]:
+    """The state store alone, as a process beside the server sees it: that of the settings, or the embedded one of the
+    server that has the data folder open.
+
+    Raises:
+        StartupError: it does not answer, or no server runs there.
+        SettingsError: as `open_redis`.
+    """
+    if settings.redis_url is not None:
+        address = settings.redis_url
+    else:
+        socket = running_socket(DataFolder(settings.data).redis)
+        if socket is None:
+            raise StartupError(
+                f"No server has {settings.data} open, so there is no store to work with: start `vestige serve` first, "
+                "or set REDIS_URL to the store that the servers share."
+            )
+        address = _socket_address(socket)
+    async with AsyncExitStack() as stack:
+        state = make_client(_address(address.get_secret_value(), "redis_url"))
+        stack.push_async_callback(state.aclose, close_connection_pool=True)
+        await _check(state, "redis_url", keeps=True)
+        pair = RedisPair(state, state, address)
+        stack.push_async_callback(pair.busy.aclose)
+        yield pair
+
+
+def _on_socket(socket: Path) -> redis.asyncio.Redis:
+    return make_client({"connection_class": UnixDomainSocketConnection, "path": str(socket)})
+
+
+def _socket_address(socket: Path) -> SecretStr:
+    return SecretStr(f"unix://{quote(str(socket))}")
 
 
 async def purge_redis(client: redis.asyncio.Redis) -> None:

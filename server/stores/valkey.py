@@ -27,13 +27,14 @@ from server.errors import StartupError
 from server.processes import Child, plain_environment, spawn_child
 from server.stores.valkey_disk import AppendOnlyDisk
 
-__all__ = ["EmbeddedValkey", "open_valkey", "valkey_binary"]
+__all__ = ["EmbeddedValkey", "open_valkey", "running_socket", "valkey_binary"]
 
 _log = structlog.get_logger(__name__)
 
 _SOCKET_PATH_BYTES = 100
 """A unix socket's path has at most 103 bytes on macOS and 107 on Linux."""
 _TEMPORARY = "vestige-valkey-"
+_LOCK_FILE = "valkey.lock"
 _LOAD_SECONDS = 60.0
 """How long reading a large append-only file may take."""
 _LOCK_SECONDS = 5.0
@@ -139,7 +140,7 @@ class EmbeddedValkey:
 
     async def _lock(self) -> int:
         """An inheritable-by-request lock on the folder; an orphan that holds it is told to shut down."""
-        fd = os.open(self._folder / "valkey.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self._folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             for attempt in range(2):
                 end = time.monotonic() + _LOCK_SECONDS
@@ -222,6 +223,21 @@ class EmbeddedValkey:
                     if self._disk is not None:
                         self._disk.restarted()
                     break
+
+
+def running_socket(folder: Path) -> Path | None:
+    """Where the Valkey over this folder listens, as long as one runs; None where none does."""
+    try:
+        fd = os.open(folder / _LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Path(os.fsdecode(os.pread(fd, 4096, 0)))
+    finally:
+        os.close(fd)
+    return None
 
 
 def plain_client(socket: Path) -> redis.asyncio.Redis:

@@ -7,7 +7,7 @@ import struct
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,19 +182,21 @@ class FakeComfy:
             noted.append([kind, data])
         socket = self._sockets.get(self._clients.get(prompt_id, ""))
         if socket is not None and not socket.closed:
-            await socket.send_str(json.dumps({"type": kind, "data": data}))
+            with suppress(ConnectionError):  # who listened was killed, and the render goes on
+                await socket.send_str(json.dumps({"type": kind, "data": data}))
 
     async def _preview(self, prompt_id: str, node: str) -> None:
         client = self._clients.get(prompt_id, "")
         socket = self._sockets.get(client)
         if socket is None or socket.closed:
             return
-        if client not in self._flagged:
-            await socket.send_bytes(struct.pack(">II", 1, 2) + PNG)
-            return
-        about = {"node_id": node, "prompt_id": prompt_id, "display_node_id": node, "parent_node_id": None}
-        metadata = json.dumps(about | {"real_node_id": node, "image_type": "image/png"}).encode()
-        await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG)
+        frame = struct.pack(">II", 1, 2) + PNG
+        if client in self._flagged:
+            about = {"node_id": node, "prompt_id": prompt_id, "display_node_id": node, "parent_node_id": None}
+            metadata = json.dumps(about | {"real_node_id": node, "image_type": "image/png"}).encode()
+            frame = struct.pack(">II", 4, len(metadata)) + metadata + PNG
+        with suppress(ConnectionError):
+            await socket.send_bytes(frame)
 
     async def _ws(self, request: web.Request) -> web.WebSocketResponse:
         client = request.query["clientId"]

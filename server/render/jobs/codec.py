@@ -2,25 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from pydantic import TypeAdapter
+
+from server.render.fleet.types import Needs
 from server.render.jobs.types import Job, JobError, JobState, Line, Order, Waiting
 
-__all__ = ["error_json", "fields_of", "job_of", "order_of", "pairs", "seen"]
+__all__ = ["error_json", "fields_of", "job_of", "needs_json", "order_of", "pairs", "seen"]
+
+_ORDER = TypeAdapter(Order)
 
 
 def fields_of(order: Order, price: int) -> list[str]:
     """An order as fields of a new job's hash: name, value, …"""
-    written = json.dumps(asdict(order), separators=(",", ":"), ensure_ascii=False)
-    needs = json.dumps(order.needs, separators=(",", ":"))
     fields = {
         "owner": order.owner or "",
         "character": order.character,
         "item": order.item or "",
-        "needs": needs,
-        "order": written,
+        "needs": needs_json(order.needs),
+        "order": _ORDER.dump_json(order).decode(),
         "price": str(price),
     }
     return [part for pair in fields.items() for part in pair]
@@ -28,7 +30,11 @@ def fields_of(order: Order, price: int) -> list[str]:
 
 def order_of(fields: Mapping[str, str]) -> Order:
     """The order in a job's hash. Raises `KeyError` where it is not kept any more."""
-    return Order(**json.loads(fields["order"]))
+    return _ORDER.validate_json(fields["order"])
+
+
+def needs_json(needs: Needs) -> str:
+    return json.dumps(needs.to_json(), separators=(",", ":"))
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:

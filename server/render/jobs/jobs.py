@@ -129,17 +129,45 @@ class Jobs:
         await self.queue.send(job.line)
         return job
 
+    async def discard(self, ids: Sequence[str]) -> int:
+        """Takes jobs away with everything that is known of them, and what they made. How many."""
+        count = int(await self.scripts.run("discard", *ids)) if ids else 0
+        if count:
+            await self.queue.send("user")  # a worker may have to take them off a host
+        return count
+
+    async def erase(self, tenant: str, user: str) -> int:
+        """Takes away everything that is known of a person: jobs of theirs, and that they wait for others. How many."""
+        with store_errors(STORE):
+            waits_for = [str(id) for id in await self._state.smembers(key("of", f"{tenant}/{user}"))]
+        count = 0
+        for ids in _pages(await self._ids(None)):
+            jobs = [job for job in await self.look(ids) if job is not None and job.tenant == tenant]
+            theirs = [job.id for job in jobs if job.owner == user or (job.user == user and job.is_over)]
+            count += await self.discard(theirs)
+        for id in waits_for:
+            await self.scripts.run("cancel", id, user, "")
+        return count
+
     async def listing(self, state: JobState | None, *, tenant: str | None = None, limit: int = 100) -> list[Job]:
         """The newest jobs, of one state or all, and of one tenant or all."""
+        listed: list[Job] = []
+        for ids in _pages(await self._ids(state)):
+            found = await self.look(ids)
+            listed += [job for job in found if job is not None and tenant in (None, job.tenant)]
+            if len(listed) >= limit:
+                break
+        return listed[:limit]
+
+    async def _ids(self, state: JobState | None) -> list[str]:
+        """The newest first."""
         states: Sequence[JobState] = [state] if state else ["running", "waiting", "dead", "failed", "cancelled", "done"]
         with store_errors(STORE):
             async with self._state.pipeline(transaction=False) as pipe:
                 for one in states:
-                    pipe.zrevrange(key("state", one), 0, _LISTED - 1)
+                    pipe.zrevrange(key("state", one), 0, -1)
                 found = await pipe.execute()
-        jobs = await self.look([str(id) for ids in found for id in ids])
-        listed = [job for job in jobs if job is not None and tenant in (None, job.tenant)]
-        return listed[:limit]
+        return [str(id) for ids in found for id in ids]
 
     async def counts(self) -> dict[tuple[Line, JobState], int]:
         """How many wait in each line, run, and are kept of those that ended."""
@@ -156,10 +184,14 @@ class Jobs:
         return dict(zip(everything, map(int, numbers), strict=True))
 
 
-_LISTED = 500
+_PAGE = 200
 _NOT_AGAIN = {
     "alive": "The job is on its way already.",
     "ready": "The picture is there already.",
     "replaced": "Another job makes this picture already.",
     "spent": "What the job was to render is not kept any more: ask for the picture again.",
 }
+
+
+def _pages(ids: list[str]) -> list[list[str]]:
+    return [ids[at : at + _PAGE] for at in range(0, len(ids), _PAGE)]

@@ -18,12 +18,11 @@ from redis.exceptions import RedisError
 
 from server.render.jobs.types import Line
 
-__all__ = ["ACTOR", "QUEUES", "Queue", "make_broker"]
+__all__ = ["QUEUES", "Queue", "actor_name", "make_broker"]
 
 _log = structlog.get_logger(__name__)
 
-ACTOR = "look_at_the_line"
-QUEUES: dict[Line, str] = {"user": "user", "prerender": "prerender"}
+QUEUES: tuple[Line, ...] = ("user", "prerender")
 NAMESPACE = "vestige:{render}:queue"
 SILENT_MS = 15_000
 """A worker that was not heard of for so long has left its tickets to the others."""
@@ -37,9 +36,14 @@ def make_broker(state: Redis) -> RedisBroker:
     """
     client = redis.Redis(connection_pool=_pool(state))
     broker = RedisBroker(client=client, middleware=[], namespace=NAMESPACE, heartbeat_timeout=SILENT_MS)
-    for name in QUEUES.values():
+    for name in QUEUES:
         broker.declare_queue(name)
     return broker
+
+
+def actor_name(line: Line) -> str:
+    """What looks at the line when a ticket of this queue comes."""
+    return f"look_for_{line}"
 
 
 class Queue:
@@ -48,10 +52,10 @@ class Queue:
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
 
-    async def send(self, line: Line, count: int = 1) -> None:
+    async def send(self, line: Line) -> None:
         """Says that the line should be looked at. Where it cannot be said, the next sweep says it."""
         try:
-            await asyncio.to_thread(self._send, line, count)
+            await asyncio.to_thread(self._send, line)
         except (RedisError, OSError) as error:
             _log.warning("ticket_not_sent", error=type(error).__qualname__)
 
@@ -59,12 +63,11 @@ class Queue:
         self._broker.close()
         self._broker.client.close()
 
-    def _send(self, line: Line, count: int) -> None:
-        for _ in range(count):
-            message: Message[Any] = Message(
-                queue_name=QUEUES[line], actor_name=ACTOR, args=(line,), kwargs={}, options={}
-            )
-            self._broker.enqueue(message)
+    def _send(self, line: Line) -> None:
+        if self._broker.client.llen(f"{NAMESPACE}:{line}"):
+            return  # whoever takes that one looks at the line after now
+        message: Message[Any] = Message(queue_name=line, actor_name=actor_name(line), args=(), kwargs={}, options={})
+        self._broker.enqueue(message)
 
 
 def _pool(state: Redis) -> redis.ConnectionPool:

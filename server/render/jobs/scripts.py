@@ -9,7 +9,7 @@ from server.stores.errors import store_errors
 
 PREFIX = "vestige:{render}:"
 STORE = "jobs"
-NAMES = ("ask", "back", "beat", "cancel", "done", "fail", "heads", "lease", "look", "replay", "sweep")
+NAMES = ("ask", "back", "beat", "cancel", "discard", "done", "fail", "heads", "lease", "look", "replay", "sweep")
 
 
 class Scripts:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from server.render.types import Graph
+from server.render.fleet.types import Needs
+from server.render.graphs.nodes import Graph
 
 __all__ = ["ENDED", "Job", "JobError", "JobEvent", "JobState", "Line", "Order", "Waiting"]
 
@@ -85,8 +86,8 @@ class JobEvent:
 class Order:
     """What is to be rendered, and for whom; everything a worker needs is in it.
 
-    `graph`: with logical names, valid for every host that runs its template. `needs`: what a host must have, as the
-    fleet wrote it down. `made_with`: the preset's name or the tuning. `facts`: provenance for the sidecar, without
+    `graph`: with the catalog's names, for any host. `needs`: what such a host must have. `reference`: the sha256 of the
+    item's picture. `made_with`: the preset's name or the tuning. `facts`: provenance for the sidecar, without
     anybody's words. `user` None: a pre-render that nobody waits for. `tier`: whose plan pays.
     """
 
@@ -98,7 +99,7 @@ class Order:
     character: str
     item: str | None
     graph: Graph
-    needs: Mapping[str, Any]
+    needs: Needs
     reference: str | None
     width: int
     height: int

@@ -20,7 +20,7 @@ from server.errors import BudgetExceeded, GenerationDisabled, StoreUnavailable
 from server.routing.ledger.ceilings import Ceilings
 from server.routing.ledger.metrics import LedgerMetrics
 from server.routing.ledger.scripts import Scripts
-from server.routing.spending import Attempt, Outcome
+from server.routing.spending import Attempt, Outcome, Status
 from server.routing.types import Payer
 
 MAX_AMOUNT = 10**12
@@ -28,6 +28,8 @@ MAX_AMOUNT = 10**12
 SURPRISE, SMALL = 10, 10_000_000
 """A cost beyond ten times the reserve and ten dollars is not believed on one word."""
 MAX_ID = 200
+NAMED = "named"
+"""Stands for the server of holds that belong to none: a server's own id is a hexadecimal number."""
 ASK_AFTER_MS = 1_000
 """The provider writes down what a generation cost some moments after its end."""
 PATIENCE_SECONDS = 1.0
@@ -70,8 +72,12 @@ class Ledger:
         self._asks = frozenset(asks)
         self._late: set[asyncio.Task[None]] = set()
 
-    async def reserve(self, payer: Payer, attempt: Attempt, amount: int) -> "LedgerHold":
+    async def reserve(self, payer: Payer, attempt: Attempt, amount: int, *, name: str | None = None) -> "LedgerHold":
         """Puts `amount` aside.
+
+        Args:
+            name: of work that outlives this server. The same name twice is once, nobody takes it for an orphan, and
+                whoever gave it sees to its end with `end_named` or `void_named`.
 
         Raises:
             ValueError: `amount` is negative or absurd.
@@ -79,7 +85,7 @@ class Ledger:
         """
         if not 0 <= amount <= MAX_AMOUNT:
             raise ValueError(f"an attempt cannot reserve {amount} micro-dollars")
-        hold = secrets.token_hex(10)
+        hold = name or secrets.token_hex(10)
         try:
             answer = await self.scripts.run(
                 "reserve",
@@ -91,7 +97,7 @@ class Ledger:
                 _facts(attempt),
                 amount,
                 self._ceilings.written(payer),
-                self.server,
+                NAMED if name else self.server,
                 secrets.token_hex(8),
                 secrets.token_hex(8),
                 self.tells,
@@ -147,6 +153,23 @@ class Ledger:
         known = "" if cost is None else cost
         answer = await self.scripts.run("settle", hold, known, "asked", *[""] * 6, self.tells, "")
         self._settled("asked", answer)
+
+    async def end_named(self, name: str, cost: int, status: Status) -> None:
+        """Ends what was put aside under a name by what it cost; a second time changes nothing.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        answer = await self.scripts.run("settle", name, cost, "told", status, *[""] * 5, self.tells, "")
+        self._settled("told", answer)
+
+    async def void_named(self, name: str) -> None:
+        """Takes back what was put aside under a name, as if it had never been. Raises `StoreUnavailable`."""
+        await self.scripts.run("void", name)
+
+    async def named(self, older_ms: int, most: int) -> list[str]:
+        """Names that something has been put aside under for so long. Raises `StoreUnavailable`."""
+        return await self.scripts.run("named", NAMED, older_ms, most)
 
     async def identify(self, hold: str, generation: str) -> None:
         """Notes a generation's id; where the store does not answer, settling will bring it along."""

@@ -9,7 +9,7 @@ from server.stores.errors import store_errors
 
 PREFIX = "vestige:{money}:"
 STORE = "ledger"
-NAMES = ("beat", "claim", "forget", "identify", "later", "leave", "question", "reserve", "settle", "void")
+NAMES = ("beat", "claim", "forget", "identify", "later", "leave", "named", "question", "reserve", "settle", "void")
 
 
 class Scripts:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from server.errors import Conflict, NotFound, TooManyWaiting
+from server.render.fleet.types import Needs
+from server.render.graphs.nodes import File, Graph, Link, Node, Text
 from server.render.jobs.codec import order_of, pairs
 from server.render.jobs.follow import open_hub
 from server.render.jobs.jobs import Jobs
@@ -26,8 +28,14 @@ ORDER = Order(
     owner=None,
     character="mira",
     item="coat",
-    graph={"1": {"class_type": "KSampler", "inputs": {"text": "на снегу ☃"}}},
-    needs={"template": "outfit_preview"},
+    graph=Graph(
+        {
+            "words": Node("CLIPTextEncode", {"text": Text("на снегу ☃"), "clip": Link("models", 1)}),
+            "models": Node("CheckpointLoaderSimple", {"ckpt_name": File("checkpoints", "a.safetensors", "ef" * 32)}),
+            "picture": Node("KSampler", {"steps": 20, "cfg": 5.0, "flag": True, "sampler_name": "euler"}),
+        }
+    ),
+    needs=Needs(("KSampler",), (File("checkpoints", "a.safetensors"),), ("checkpoints/sha256:ab",)),
     reference="cd" * 32,
     width=64,
     height=96,
@@ -61,7 +69,7 @@ async def lease(jobs: Jobs, id: str, *, worker: str = "w", ms: int = 60_000, pro
 
 
 async def heads(jobs: Jobs) -> list[str]:
-    return (await jobs.scripts.run("heads", 64))[::4]
+    return (await jobs.scripts.run("heads", 64))[::6]
 
 
 async def test_ten_ask_and_one_renders(jobs: Jobs, redis_pair: RedisPair) -> None:
@@ -148,7 +156,7 @@ async def test_what_failed_is_tried_later_and_at_last_lies_where_one_can_replay_
     job = await made(jobs)
     held = await lease(jobs, job.id)
     error = json.dumps({"code": "render_error", "message": "It broke."})
-    assert await jobs.scripts.run("back", job.id, held["fence"], 50, "", "attempts", error) == 1
+    assert await jobs.scripts.run("back", job.id, held["fence"], 50, "drop", "attempts", error, "") == 1
     waits = await jobs.get(job.id)
     assert (waits.state, waits.waiting, waits.attempts, waits.prompt_id) == ("waiting", "retry", 1, None)
     assert waits.error is not None and waits.error.message == "It broke."

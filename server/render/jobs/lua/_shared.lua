@@ -11,6 +11,8 @@
 --   state:<state>           all, by when they came (waiting, running) or ended (the others)
 --   events:<id>             a stream, bounded
 --   unsettled               ended, and the money put aside for them not yet settled
+--   failed:<tenant>:<key>   the job that failed last for a key, for an hour
+--   also:<tenant>:<key>     other characters and items that come to the same picture
 --   preview:<tenant>:<key>  a picture that is there (JSON)
 --   previews:<tenant>       all of them, by when they were made
 --   totals                  counters
@@ -90,9 +92,17 @@ local function finish(id, h, state)
   if seconds == ENDED_SECONDS then redis.call('HDEL', key('job', id), 'order', 'needs') end
   redis.call('EXPIRE', key('job', id), seconds)
   redis.call('EXPIRE', key('askers', id), seconds)
-  if tonumber(h.price or '0') > 0 then redis.call('ZADD', key('unsettled'), whole(now), id .. '|' .. state .. '|' .. (h.begun and h.price or '0')) end
+  if state == 'failed' or state == 'dead' then
+    redis.call('SET', key('failed', h.tenant, h.key), id, 'EX', ENDED_SECONDS)
+  else
+    redis.call('DEL', key('failed', h.tenant, h.key))
+  end
+  if tonumber(h.price or '0') > 0 then
+    redis.call('ZADD', key('unsettled'), whole(now), id .. '|' .. state .. '|' .. (h.begun and h.price or '0'))
+  end
   redis.call('HINCRBY', key('totals'), h.line .. '|' .. state, 1)
   tell(id, h, (state == 'failed' or state == 'dead') and 'failed' or state)
+  if h.erased then return forget(id, h) end
   for _, old in ipairs(redis.call('ZRANGE', key('state', state), 0, -(ENDED_KEPT + 1))) do
     local gone = read(old)
     if gone then forget(old, gone) else redis.call('ZREM', key('state', state), old) end

@@ -33,6 +33,7 @@ redis.call('HSET', key('job', id), 'id', id, 'tenant', tenant, 'key', k, 'user',
   'seq', seq, 'share', '0', 'attempts', '0', 'losses', '0', 'fence', '0', 'created', whole(now))
 for i = 7, #ARGV, 2 do redis.call('HSET', key('job', id), ARGV[i], ARGV[i + 1]) end
 redis.call('SET', at, id)
+redis.call('DEL', key('failed', tenant, k))
 wanted(id)
 redis.call('ZADD', key('line', line), seq, id)
 redis.call('ZADD', key('state', 'waiting'), whole(now), id)

@@ -1,8 +1,13 @@
 -- Ends a job with its picture, once: a worker that lost its lease changes nothing.
 -- ARGV id, fence, the preview (json), seconds the host rendered ('' not known), which measure they belong to
--- → 1 | 0 it is another's by now
+-- → 1 | 0 it is another's by now | 2 it was taken away: nothing of it is to be kept
 local id, h = ARGV[1], holds(ARGV[1], ARGV[2])
 if not h then return 0 end
+if h.erased then
+  h.begun = h.begun or whole(now)
+  finish(id, h, 'cancelled')
+  return 2
+end
 redis.call('SET', key('preview', h.tenant, h.key), ARGV[3])
 redis.call('ZADD', key('previews', h.tenant), whole(now), h.key)
 redis.call('SADD', key('tenants'), h.tenant)

@@ -1,13 +1,14 @@
 -- Who is next: the first of both lines, in order.
--- ARGV how many
--- → id, line, needs (json), host it was submitted to ('' none), …
+-- ARGV how many of each
+-- → id, line, needs (json), since (milliseconds), host that has it already ('' none, or it need not stay there),
+--   1 if nobody wants it any more, …
 local heads, most = {}, tonumber(ARGV[1])
 for _, line in ipairs({'user', 'prerender'}) do
   for _, id in ipairs(redis.call('ZRANGE', key('line', line), 0, most - 1)) do
-    if #heads >= most * 4 then return heads end
-    local h = redis.call('HMGET', key('job', id), 'needs', 'host', 'prompt_id')
+    local h = redis.call('HMGET', key('job', id), 'needs', 'created', 'host', 'prompt_id', 'loose', 'cancelling')
     if h[1] then
-      for _, value in ipairs({id, line, h[1], h[3] and h[2] or ''}) do heads[#heads + 1] = value end
+      local host = h[4] and not h[5] and h[3] or ''
+      for _, value in ipairs({id, line, h[1], h[2], host, h[6] or ''}) do heads[#heads + 1] = value end
     else
       redis.call('ZREM', key('line', line), id) -- its hash was thrown away
     end

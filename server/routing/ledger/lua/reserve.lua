@@ -5,7 +5,10 @@
 local hold, tenant, user, tier, model, facts = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local amount, ceilings, server, queue = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[12]
 local counters = key('day', today)
-if redis.call('EXISTS', key('hold', hold)) == 1 then return redis.error_reply('taken back already') end
+local there = read(hold)
+if there then -- the same name twice is once
+  return not there.closed and there.server == server and {1} or redis.error_reply('taken back already')
+end
 local name = tenant .. '/' .. user
 
 -- rows and sums know a person by a pseudonym, which is cut off from the name when the person is deleted

@@ -1,0 +1,1 @@
+"""Parts of the composition root (`server.app`) that say one thing each."""

@@ -1,0 +1,40 @@
+"""Removing everything of a person, whatever part of the server has it."""
+
+from collections.abc import Mapping
+
+from server.api.keys import Erase
+from server.catalog.catalog import Catalog
+from server.catalog.references import References
+from server.catalog.store import CharacterStore
+from server.chat.service import ChatService
+from server.render.previews.previews import Previews
+from server.routing.ledger.ledger import Ledger
+
+__all__ = ["eraser"]
+
+
+def eraser(
+    chat: ChatService,
+    characters: CharacterStore,
+    catalog: Catalog,
+    references: References,
+    previews: Previews,
+    ledger: Ledger,
+) -> Erase:
+    """Conversations go last: only then are the store's files written anew, without all that went before."""
+
+    async def erase(tenant: str, user: str) -> Mapping[str, int]:
+        await ledger.forget(tenant, user)
+        for character in await characters.owned(tenant, user):
+            await catalog.looks.delete(tenant, character.id)
+        made = await characters.delete_owned(tenant, user)
+        worn = await catalog.erase(tenant, user)
+        renders = await previews.erase(tenant, user)  # before the references that their jobs would ask for
+        pictures = await references.erase(tenant, user, catalog.items.shown)
+        deleted = await chat.delete_user(tenant, user)
+        renders += await previews.erase(tenant, user)  # a turn that was under way may have asked for one since
+        await ledger.forget(tenant, user)  # and a reply may have made an attempt
+        counts = {"conversations": deleted.conversations, "messages": deleted.messages, "characters": made}
+        return {**counts, **worn, "references": pictures, "previews": renders}
+
+    return erase

@@ -1,0 +1,36 @@
+"""What the server answers: the operations of all its parts, in the order of its document."""
+
+from server.api import (
+    admin,
+    backup,
+    catalog_exchange,
+    characters,
+    chat,
+    companion,
+    complete,
+    inventory,
+    items,
+    jobs,
+    looks,
+    loras,
+    memory,
+    openai,
+    ops,
+    previews,
+    references,
+    routing,
+    session,
+    usage,
+    usage_table,
+    worn,
+)
+from server.api.routes import Route
+
+__all__ = ["all_routes"]
+
+
+def all_routes() -> list[Route]:
+    chatting = (session, chat, openai, complete, memory, companion, characters)
+    dressing = (looks, worn, items, inventory, references, catalog_exchange, previews, jobs, loras)
+    parts = (*chatting, *dressing, usage, usage_table, routing, backup, admin, ops)
+    return [route for part in parts for route in part.routes()]

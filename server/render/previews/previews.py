@@ -1,0 +1,233 @@
+"""`Previews`: asking for pictures of characters that wear items, and looking at those there are."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import structlog
+
+from server.catalog.items.model import Item
+from server.catalog.looks.names import names_of, without_names
+from server.catalog.records import Viewer
+from server.errors import Declined, InvalidRequest, NotFound, VestigeError
+from server.policy.classifier import Intent
+from server.policy.gate import Asker, Gate
+from server.render.jobs.jobs import Jobs, new_job_id
+from server.render.jobs.types import Job, JobEvent, Line
+from server.render.previews.meters import PreviewMeters
+from server.render.previews.purse import Purse
+from server.render.previews.shelf import Shelf, Wanted
+from server.render.previews.subject import MAX_SCENE, Pair, Subject, Subjects, check_wearable
+from server.render.previews.types import Person, Preview
+
+__all__ = ["MOST_STATES", "Previews", "wanted"]
+
+MOST_STATES = 500
+"""Items of a shop page that are looked at in one call."""
+_NO_PREVIEW = "There is no such preview."
+
+_log = structlog.get_logger(__name__)
+
+
+class Previews:
+    """Previews for people. Every method may raise `StoreUnavailable`."""
+
+    def __init__(
+        self, jobs: Jobs, subjects: Subjects, shelf: Shelf, purse: Purse, gate: Gate, meters: PreviewMeters
+    ) -> None:
+        self.jobs = jobs
+        self.subjects = subjects
+        self.shelf = shelf
+        self.purse = purse
+        self._gate = gate
+        self._meters = meters
+
+    async def ask(
+        self,
+        person: Person,
+        character: str,
+        item: str | None = None,
+        *,
+        scene: str | None = None,
+        variant: int = 0,
+        line: Line = "user",
+    ) -> Preview:
+        """The picture, or the job that makes it.
+
+        Args:
+            item: what the character wears; None for the character alone.
+            scene: the person's own words; such a picture is theirs alone.
+            variant: another picture of the same, counted from 0.
+
+        Raises:
+            NotFound, NotVisual, InvalidRequest, HostUnavailable, GraphRejected: see `Subjects`.
+            Declined: the content policy will not have it; nothing was spent.
+            PolicyUnavailable: the words could not be read, so nothing is made of them.
+            BudgetExceeded, GenerationDisabled: a new picture costs more than a ceiling leaves.
+            TooManyWaiting: the person waits for as many as one may.
+        """
+        pair = await self.subjects.pair(person.tenant, character, item, Viewer(person.user, person.admin))
+        words = _words(pair, scene)
+        await self._judge(person, pair, words)
+        subject = await self.subjects.subject(pair, person, scene=words, variant=variant)
+        return await self.ask_for(subject, person, line)
+
+    async def ask_for(self, subject: Subject, person: Person, line: Line) -> Preview:
+        """The picture of a subject that was found and judged, or its job. Raises as `ask`."""
+        there = await self.shelf.find(person.tenant, subject.key)
+        if there is not None:
+            self._meters.asked("hit")
+            return await self.shelf.also(person.tenant, there, wanted(subject))
+        underway = await self.jobs.underway(person.tenant, [subject.key])
+        order = await self.subjects.order(subject, person, urgent=line == "user")
+        id, price = new_job_id(), 0
+        if not underway:  # who joins pays nothing
+            await self.purse.reserve(person, id)
+            price = self.purse.price
+        made = False
+        try:
+            asked = await self.jobs.ask(order, line=line, id=id, price=price)
+            made = asked.job is not None and asked.job.id == id
+        finally:
+            if price and not made:
+                await self._release(id)
+        self._meters.asked("hit" if asked.job is None else asked.outcome)
+        if asked.job is None:
+            return await self._ready(subject)
+        _log.info("preview_asked", job=asked.job.id, outcome=asked.outcome, line=line)
+        (preview,) = await self.shelf.states(person.tenant, [wanted(subject)])
+        return preview
+
+    async def get(self, person: Person, key: str) -> Preview:
+        """A preview by its key.
+
+        Raises:
+            NotFound: there is none, or it is another's.
+        """
+        found = (await self.shelf.all(person.tenant, [key])).get(key)
+        if found is None or found.state == "none" or not _may_see(person, found.owner):
+            raise NotFound(_NO_PREVIEW, field="key")
+        return found
+
+    async def states(self, person: Person, keys: Sequence[str]) -> Mapping[str, Preview]:
+        """Several by their keys, in one go; those that are not there, or another's, are left out."""
+        found = await self.shelf.all(person.tenant, list(dict.fromkeys(keys)))
+        return {key: one for key, one in found.items() if _may_see(person, one.owner)}
+
+    async def of_character(self, person: Person, character: str, items: Sequence[Item]) -> list[Preview]:
+        """How a character's pictures with these items stand, in one go. Items that cannot be seen are left out.
+
+        Raises:
+            NotFound: no such character for them, or it has no look.
+            InvalidRequest: more items than are looked at in one call.
+        """
+        if len(items) > MOST_STATES:
+            raise InvalidRequest(f"{MOST_STATES} items are looked at in one call: ask for a page of them.")
+        pair = await self.subjects.pair(person.tenant, character, None, Viewer(person.user, person.admin))
+        subjects = await self.row(person, pair, items)
+        return await self.shelf.states(person.tenant, [wanted(subject) for subject in subjects])
+
+    async def row(self, person: Person, pair: Pair, items: Sequence[Item]) -> list[Subject]:
+        """The subjects of a character with each item that can be worn and rendered."""
+        subjects: list[Subject] = []
+        for item in items:
+            try:
+                check_wearable(item)
+                dressed = Pair(pair.tenant, pair.character, item, pair.look, pair.lora)
+                subjects.append(await self.subjects.subject(dressed, person))
+            except InvalidRequest:
+                continue
+        return subjects
+
+    async def job(self, person: Person, id: str) -> Job:
+        """A job, for whoever may know of it. Raises `NotFound`."""
+        job = await self.jobs.get(id)
+        if job.tenant != person.tenant or not job.visible_to(person.user, admin=person.admin):
+            raise NotFound("There is no such job, or it ended long ago.", field="job_id")
+        return job
+
+    async def follow(self, person: Person, id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
+        """What happens to a job, to its end. Raises `NotFound`."""
+        await self.job(person, id)
+        async for event in self.jobs.follow(id, after):
+            yield event
+
+    async def cancel(self, person: Person, id: str, *, anyway: bool = False) -> Job:
+        """The person does not want it any more; others who do keep it, unless an admin ends it `anyway`.
+
+        Raises:
+            NotFound: no such job for them.
+        """
+        await self.job(person, id)
+        return await self.jobs.cancel(id, person.user, anyway=anyway and person.admin)
+
+    async def drop(self, tenant: str, keys: Sequence[str]) -> int:
+        """Takes away what is one person's alone among these: the job cancelled, the picture deleted. How many."""
+        gone = 0
+        for key, preview in (await self.shelf.all(tenant, list(dict.fromkeys(keys)))).items():
+            if preview.owner is None:
+                continue
+            if preview.job is not None and not preview.job.is_over:
+                await self.jobs.cancel(preview.job.id, None, anyway=True)
+            await self.shelf.remove(tenant, [key])
+            gone += 1
+        return gone
+
+    async def erase(self, tenant: str, user: str) -> int:
+        """Takes away everything that is one person's: their private previews and what they wait for. How many."""
+        await self.jobs.erase(tenant, user)
+        found = await self.shelf.all(tenant, await self.shelf.keys(tenant))
+        mine = [key for key, preview in found.items() if preview.owner == user]
+        await self.shelf.remove(tenant, mine)
+        return len(mine)
+
+    async def _judge(self, person: Person, pair: Pair, scene: str | None) -> None:
+        """Nobody's words become a picture that their plan does not have. Raises `Declined`, `PolicyUnavailable`."""
+        item = pair.item
+        theirs = item is not None and item.owner is not None
+        standing = [item.prompt_hint] if theirs and item is not None and item.prompt_hint else []
+        if scene is None and not standing:
+            return
+        card = pair.character.card
+        decision = await self._gate.judge(
+            Intent(said=[] if scene is None else [scene], standing=standing),
+            Asker(person.tier, None, card.char, person.name),
+        )
+        if decision.kind is not None:
+            self._meters.asked("declined")
+            raise Declined(decision.text, kind=decision.kind, level=decision.level, plan=decision.plan)
+
+    async def _ready(self, subject: Subject) -> Preview:
+        there = await self.shelf.find(subject.pair.tenant, subject.key)
+        if there is None:  # made and thrown away between two looks
+            raise NotFound(_NO_PREVIEW, field="key")
+        return await self.shelf.also(subject.pair.tenant, there, wanted(subject))
+
+    async def _release(self, id: str) -> None:
+        try:
+            await self.purse.release(id)
+        except VestigeError as error:
+            _log.warning("render_hold_left", job=id, reason=error.message)  # `settle_all` takes it back
+
+
+def _words(pair: Pair, scene: str | None) -> str | None:
+    """A person's words without the character's names, which pull the face away from the LoRA's.
+
+    Raises:
+        InvalidRequest: there is nothing in them, or too much.
+    """
+    if scene is None:
+        return None
+    if len(scene) > MAX_SCENE:
+        raise InvalidRequest(f"The scene has more than {MAX_SCENE} characters.", field="scene")
+    words = without_names(" ".join(scene.split()), names_of(pair.character.card))
+    if not words:
+        raise InvalidRequest("The scene says nothing but a name: say what is to be seen.", field="scene")
+    return words
+
+
+def _may_see(person: Person, owner: str | None) -> bool:
+    return person.admin or owner is None or owner == person.user
+
+
+def wanted(subject: Subject) -> Wanted:
+    """What is asked about where a subject is."""
+    return Wanted(subject.key, subject.pair.character.id, subject.item, subject.owner, subject.made_with)

@@ -1,0 +1,148 @@
+"""The previews that are there, those that are on their way, and those that failed."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from redis.asyncio import Redis
+
+from server.render.jobs.jobs import Jobs
+from server.render.jobs.scripts import STORE, key
+from server.render.jobs.types import Job
+from server.render.previews import places
+from server.render.previews.types import Preview, PreviewState
+from server.stores.errors import store_errors
+from server.stores.objects import Objects
+
+__all__ = ["Shelf", "Wanted", "of_job", "ready"]
+
+
+_NOTED = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A preview that is asked about."""
+
+    key: str
+    character: str
+    item: str | None
+    owner: str | None = None
+    made_with: str | Mapping[str, Any] | None = None
+
+
+class Shelf:
+    """Reads and removes previews. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, state: Redis, jobs: Jobs, objects: Objects) -> None:
+        self._state = state
+        self._jobs = jobs
+        self._objects = objects
+        self._noted: set[tuple[str, str]] = set()
+
+    async def find(self, tenant: str, key_: str) -> Preview | None:
+        """One that is ready; None where there is none."""
+        with store_errors(STORE):
+            raw = await self._state.get(key("preview", tenant, key_))
+        return None if raw is None else ready(str(raw))
+
+    async def all(self, tenant: str, keys: Sequence[str]) -> dict[str, Preview]:
+        """Those that are ready, on their way or failed lately, by key, in two round trips."""
+        if not keys:
+            return {}
+        with store_errors(STORE):
+            raws = await self._state.mget(
+                [key(kind, tenant, one) for kind in ("preview", "key", "failed") for one in keys]
+            )
+        there, underway, failed = (raws[at : at + len(keys)] for at in range(0, len(raws), len(keys)))
+        pictures = {one: ready(str(raw)) for one, raw in zip(keys, there, strict=True) if raw}
+        ids = [now or before for one, now, before in zip(keys, underway, failed, strict=True) if one not in pictures]
+        jobs = await self._jobs.look([str(id) for id in ids if id])
+        return {job.key: of_job(job) for job in jobs if job is not None} | pictures
+
+    async def states(self, tenant: str, wanted: Sequence[Wanted]) -> list[Preview]:
+        """Each as it is now; those that nobody asked for are `none`."""
+        found = await self.all(tenant, [one.key for one in wanted])
+        return [_meant(found.get(one.key), one) for one in wanted]
+
+    async def also(self, tenant: str, there: Preview, wanted: Wanted) -> Preview:
+        """The same picture as that of another pair; noted, so that it stays as long as either shows it."""
+        pair = f"{wanted.character}/{wanted.item or ''}"
+        if (there.character, there.item) != (wanted.character, wanted.item) and (wanted.key, pair) not in self._noted:
+            with store_errors(STORE):
+                await self._state.sadd(key("also", tenant, wanted.key), pair)
+            self._noted.add((wanted.key, pair))
+            if len(self._noted) > _NOTED:
+                self._noted.clear()
+        return _meant(there, wanted)
+
+    async def pairs(self, tenant: str, preview: Preview) -> list[tuple[str, str | None]]:
+        """Every `(character, item)` that was shown with this picture."""
+        with store_errors(STORE):
+            also = await self._state.smembers(key("also", tenant, preview.key))
+        others = [str(pair).partition("/") for pair in also]
+        return [(preview.character, preview.item), *((character, item or None) for character, _, item in others)]
+
+    async def keys(self, tenant: str) -> list[str]:
+        """All that are ready, the oldest first."""
+        with store_errors(STORE):
+            return [str(one) for one in await self._state.zrange(key("previews", tenant), 0, -1)]
+
+    async def remove(self, tenant: str, keys: Collection[str]) -> None:
+        """Takes previews away: first what leads to them, then the files, unless another tenant has the same."""
+        for one in keys:
+            with store_errors(STORE):
+                async with self._state.pipeline(transaction=True) as pipe:
+                    pipe.delete(key("preview", tenant, one), key("failed", tenant, one), key("also", tenant, one))
+                    pipe.zrem(key("previews", tenant), one)
+                    await pipe.execute()
+                tenants = [str(name) for name in await self._state.smembers(key("tenants"))]
+                others = await self._state.exists(*[key("preview", other, one) for other in tenants or [tenant]])
+            if not others:
+                await self.remove_files(one)
+
+    async def size(self, key_: str) -> int:
+        """The bytes of all that lies under a key in the object store."""
+        return sum([stored.size async for stored in self._objects.list(places.folder(key_))])
+
+    async def remove_files(self, key_: str) -> None:
+        """Everything that lies under a key in the object store; first the record, for without it nothing counts."""
+        paths = [stored.path async for stored in self._objects.list(places.folder(key_))]
+        paths.sort(key=lambda path: path != places.record(key_))
+        for path in paths:
+            await self._objects.delete(path)
+
+
+def ready(raw: str) -> Preview:
+    """A preview as the worker wrote it."""
+    found = json.loads(raw)
+    return Preview(
+        key=found["key"],
+        state="ready",
+        character=found["character"],
+        item=found["item"],
+        url=f"/v1/previews/{found['key']}/picture",
+        width=found["width"],
+        height=found["height"],
+        created=datetime.fromisoformat(found["created"]),
+        made_with=found["made_with"],
+        owner=found["owner"],
+    )
+
+
+def _meant(found: Preview | None, wanted: Wanted) -> Preview:
+    """As it is asked about: two pairs that come to the same picture share it, and each has its own name for it."""
+    if found is None:
+        made_with, owner = wanted.made_with, wanted.owner
+        return Preview(wanted.key, "none", wanted.character, wanted.item, made_with=made_with, owner=owner)
+    return replace(found, character=wanted.character, item=wanted.item)
+
+
+def of_job(job: Job) -> Preview:
+    """A preview that a job makes, or could not make."""
+    state: PreviewState = "running" if job.state == "running" else "waiting" if job.state == "waiting" else "failed"
+    if job.state in ("cancelled", "done"):  # cancelled: as if nobody had asked; done: the picture was thrown away since
+        state = "none"
+    return Preview(job.key, state, job.character, job.item, owner=job.owner, job=job if state != "none" else None)

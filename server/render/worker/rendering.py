@@ -1,0 +1,202 @@
+"""One render on one host: submitted or found again, watched, fetched, made clean and stored with its record."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from server.catalog.references import References
+from server.errors import GraphRejected, HostUnavailable, NotFound, RenderError
+from server.loras.push import Pusher
+from server.loras.records import LoraVersion
+from server.render.fleet.fleet import Fleet
+from server.render.fleet.types import Claim
+from server.render.graphs.nodes import Graph
+from server.render.host import ComfyHost
+from server.render.jobs.types import Order
+from server.render.previews import places
+from server.render.run import run
+from server.render.types import Frame, PictureRef, Progress, Rendered
+from server.render.types import Graph as ApiGraph
+from server.render.worker.frames import Frames
+from server.render.worker.held import Held
+from server.render.worker.pictures import Damaged, Picture, clean
+from server.stores.objects import Objects
+
+__all__ = ["STALLED_SECONDS", "Renderer", "Result"]
+
+STALLED_SECONDS = 600.0
+"""A render that does not move for so long hangs: its host is told to drop it, and it is tried again."""
+FETCHES = 4
+FETCH_SECONDS = 0.3
+MAX_RECORD = 4 << 20
+
+Reference = Callable[[], Awaitable[bytes]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Result:
+    """A stored picture: the preview as JSON for Redis, and how long the host took (seconds, None where not known)."""
+
+    def __init__(self, preview: Mapping[str, Any], seconds: float | None) -> None:
+        self.preview = json.dumps(preview, ensure_ascii=False)
+        self.seconds = seconds
+
+
+class Renderer:
+    """Renders jobs on hosts that were chosen for them."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        objects: Objects,
+        references: References,
+        pusher: Pusher,
+        *,
+        stalled: float = STALLED_SECONDS,
+    ) -> None:
+        self._fleet = fleet
+        self._pusher = pusher
+        self._objects = objects
+        self._references = references
+        self._stalled = stalled
+
+    async def stored(self, held: Held) -> Result | None:
+        """What a worker stored that died before it could say so."""
+        try:
+            record = json.loads(await self._objects.get(places.record(held.order.key), most=MAX_RECORD))
+        except NotFound:
+            return None
+        if await self._objects.head(places.picture(held.order.key)) is None:
+            return None
+        return Result(record["preview"], None)
+
+    async def render(self, held: Held, claim: Claim, frames: Frames) -> Result:
+        """The picture, stored.
+
+        Raises:
+            GraphRejected, HostUnavailable, RenderError: see `server.render.run`.
+            NotFound: the item's picture is not there any more.
+            StoreUnavailable: the picture cannot be stored now; the host still has it.
+        """
+        order, host = held.order, self._fleet.host(claim.host)
+        reference = order.reference
+        picture = None if reference is None else (lambda: self._references.content(reference))
+        graph = await self._localised(order.graph, claim, picture)
+        rendered = await self._run(held, claim, host, graph, frames)
+        try:
+            made = await self._fetch(host, rendered, order)
+        except HostUnavailable:
+            raise
+        except RenderError:
+            if claim.keyed:  # its pack still says that the picture is there
+                await host.pack.forget(order.key)
+            raise
+        record = _record(held, claim.host, rendered.prompt_id, graph, made)
+        await self._objects.put(places.picture(order.key), made.data)
+        await self._objects.put(places.record(order.key), json.dumps(record, ensure_ascii=False).encode())
+        return Result(record["preview"], rendered.seconds)
+
+    async def remove(self, key: str) -> None:
+        """Takes away what was stored under a key."""
+        await self._objects.delete(places.record(key), places.picture(key))
+
+    async def drop(self, host: str, prompt_id: str) -> None:
+        """Takes a render off a host, if both are still there."""
+        with suppress(RenderError, NotFound):
+            await self._fleet.host(host).cancel(prompt_id)
+
+    async def _localised(self, graph: Graph, claim: Claim, picture: Reference | None) -> ApiGraph:
+        """The graph for the host. A LoRA that it lacks is brought there where its pack is open to us."""
+        try:
+            return await self._fleet.localise(graph, claim.host, picture)
+        except GraphRejected:
+            versions = [] if not claim.keyed else list(_loras(graph))
+            if not versions:
+                raise
+        for version in versions:
+            await self._pusher.ensure(claim.host, version)
+        return await self._fleet.localise(graph, claim.host, picture)
+
+    async def _run(self, held: Held, claim: Claim, host: ComfyHost, graph: ApiGraph, frames: Frames) -> Rendered:
+        def on_progress(progress: Progress) -> None:
+            moved.reschedule(asyncio.get_running_loop().time() + self._stalled)
+            if progress.waiting is None:
+                held.begun = True
+                held.share = max(held.share, progress.share)
+
+        def on_frame(frame: Frame) -> None:
+            frames.take(frame.data)
+
+        try:
+            async with asyncio.timeout(self._stalled) as moved:
+                return await run(
+                    host,
+                    graph,
+                    prompt_id=held.prompt_id,
+                    on_progress=on_progress,
+                    on_frame=on_frame,
+                    leave=True,
+                    key=held.order.key if claim.keyed else None,
+                    front=held.line == "user",
+                )
+        except TimeoutError:
+            await self.drop(claim.host, held.prompt_id)
+            raise RenderError(f"{host} did not get on with the render for {self._stalled:.0f} s.") from None
+
+    async def _fetch(self, host: ComfyHost, rendered: Rendered, order: Order) -> Picture:
+        """The picture, asked for again where it came damaged."""
+        ref = _saved(host, rendered, order.graph.output)
+        for attempt in range(FETCHES):
+            try:
+                return await asyncio.to_thread(clean, await host.fetch(ref))
+            except Damaged as error:
+                _log.warning("picture_damaged", host=str(host), attempt=attempt + 1, reason=str(error))
+                await asyncio.sleep(FETCH_SECONDS * attempt)
+        raise RenderError(f"{host} sends the picture damaged: is its disk full?")
+
+
+def _loras(graph: Graph) -> Iterator[LoraVersion]:
+    """The characters' LoRAs of a graph whose content is known."""
+    for file in graph.files():
+        if file.folder == "characters" and file.sha256 is not None:
+            name, _, version = file.name.rpartition("@")
+            yield LoraVersion(name, int(version), file.sha256)
+
+
+def _saved(host: ComfyHost, rendered: Rendered, node: str) -> PictureRef:
+    for ref in rendered.pictures:
+        if ref.node == node:
+            return ref
+    raise RenderError(f"{host} ended the render without a picture: look at its log.")
+
+
+def _record(held: Held, host: str, prompt_id: str, graph: ApiGraph, made: Picture) -> dict[str, Any]:
+    """Everything about a picture; what end users may see of it is under `preview`."""
+    order, now = held.order, datetime.now(UTC).isoformat()
+    preview = {
+        "key": order.key,
+        "owner": order.owner,
+        "character": order.character,
+        "item": order.item,
+        "width": made.width,
+        "height": made.height,
+        "bytes": len(made.data),
+        "made_with": order.made_with,
+        "created": now,
+    }
+    return {
+        "version": 1,
+        "preview": preview,
+        "provenance": dict(order.facts),
+        "host": host,
+        "prompt_id": prompt_id,
+        "job": held.id,
+        "rendered": now,
+        "workflow": graph,
+    }

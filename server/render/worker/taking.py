@@ -1,0 +1,106 @@
+"""Which job is next, and on which host."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from server.render.fleet.fleet import Fleet
+from server.render.fleet.types import Claim, Needs
+from server.render.jobs.codec import pairs
+from server.render.jobs.scripts import Scripts
+from server.render.jobs.types import Line
+from server.render.worker.held import Held
+
+__all__ = ["LEASE_MS", "Taken", "Taker"]
+
+LEASE_MS = 10_000
+"""A worker that was not heard of for so long has lost its jobs to the others."""
+HEADS = 64
+"""How far down each line a job is looked for that suits a free host."""
+RACES = 8
+_FIELDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job and the place on a host that it has; no place is needed for one that nobody wants any more."""
+
+    held: Held
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    id: str
+    needs: Needs
+    host: str
+    unwanted: bool
+
+
+class Taker:
+    """Takes jobs for one worker process, one at a time."""
+
+    def __init__(self, scripts: Scripts, fleet: Fleet, worker: str, *, lease_ms: int = LEASE_MS) -> None:
+        self._scripts = scripts
+        self._fleet = fleet
+        self._worker = worker
+        self._lease_ms = lease_ms
+        self._one = asyncio.Lock()
+
+    async def take(self) -> Taken | None:
+        """The next job that a host can begin; None where there is none now.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        async with self._one:
+            for _ in range(RACES):
+                picked = await self._pick(await self._heads())
+                if picked is None:
+                    return None
+                head, claim = picked
+                held = await self._lease(head, claim)
+                if held is not None:
+                    return Taken(held, claim)
+                if claim is not None:  # another worker was faster
+                    await self._fleet.release(claim)
+            return None
+
+    async def _heads(self) -> list[_Head]:
+        flat: Sequence[str] = await self._scripts.run("heads", HEADS)
+        return [_head(flat[at : at + _FIELDS]) for at in range(0, len(flat), _FIELDS)]
+
+    async def _pick(self, heads: Sequence[_Head]) -> tuple[_Head, Claim | None] | None:
+        """One that nobody wants is taken off its host first; one that a host has already goes back to it; the others
+        are for the fleet to choose from."""
+        free: list[_Head] = []
+        for head in heads:
+            if head.unwanted:
+                return head, None
+            if head.host and (claim := await self._fleet.rejoin(head.host, head.needs)) is not None:
+                return head, claim
+            free.append(head)
+        chosen = await self._fleet.choose([head.needs for head in free]) if free else None
+        return None if chosen is None else (free[chosen[0]], chosen[1])
+
+    async def _lease(self, head: _Head, claim: Claim | None) -> Held | None:
+        fields = await self._scripts.run(
+            "lease",
+            head.id,
+            self._worker,
+            self._lease_ms,
+            claim.host if claim else "",
+            json.dumps(claim.to_json()) if claim else "",
+            str(uuid.uuid4()),
+        )
+        return Held.of(pairs(fields)) if fields else None
+
+
+def _head(values: Sequence[str]) -> _Head:
+    id, line, needs, created, host, unwanted = values
+    read = Needs.from_json(json.loads(needs))
+    urgent = cast(Line, line) == "user"
+    return _Head(id, replace(read, urgent=urgent, since=int(created) / 1000), host, unwanted == "1")
