@@ -6,6 +6,7 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from server.accounts.principal import HOME
 from server.api.auth import acting_user, principal
 from server.api.body import read_json, read_query
 from server.api.catalog import ItemOut, idempotency_key, item_out, viewing
@@ -24,7 +25,7 @@ _TAG = "Catalog"
 
 
 class GrantIn(Body):
-    """An item for a user. With `to`, a gift from the user the request is about to that one, who must exist.
+    """An item for a user. With `to`, a gift from the user the request is about to that one.
 
     Without it, the shop grants it to the user the request is about, and says `how` they came by it.
     """
@@ -110,7 +111,7 @@ async def _giving(request: web.Request, giver: str, to: str) -> Viewer:
     NotFound: there is no such user to give it to.
     """
     who = principal(request)
-    if who.user is not None:  # only the holder of an unbound key knows people who are not on record here
+    if who.user is not None and who.tenant == HOME:  # whom another product has, it alone knows
         await request.app[ACCOUNTS].user(who.tenant, to)
     return Viewer(giver)
 
