@@ -1,8 +1,10 @@
 """Chatting: turns, and changing what was said."""
 
+import asyncio
+
 from aiohttp import web
 
-from server.api.auth import Acting, acting_user, limit_turns, principal
+from server.api.auth import acting_scope, acting_user, limit_turns, principal
 from server.api.body import message_text, read_json, read_query
 from server.api.idempotency import idempotency_key
 from server.api.keys import ACCOUNTS
@@ -51,23 +53,20 @@ _STREAMS = (
 async def chat(request: web.Request) -> web.StreamResponse:
     body = await read_json(request, ChatIn)
     text = message_text(request, body.message)
-    who = await who_is_meant(request, body.user_id, character_id=body.character_id)
     key = idempotency_key(request)
-    await _count(request, who)
+    who = await _taking_a_turn(request, body.user_id, body.character_id)
     return await answer(request, await request.app[CHAT].turn(who, text, mode=body.mode, key=key))
 
 
 async def regenerate(request: web.Request) -> web.StreamResponse:
     body = await read_optional(request, ReplyIn)
-    who = await who_is_meant(request, body.user_id)
-    await _count(request, who)
+    who = await _taking_a_turn(request, body.user_id, request.match_info["character_id"])
     return await answer(request, await request.app[CHAT].regenerate(who, body.message_id, mode=body.mode))
 
 
 async def extend(request: web.Request) -> web.StreamResponse:
     body = await read_optional(request, ReplyIn)
-    who = await who_is_meant(request, body.user_id)
-    await _count(request, who)
+    who = await _taking_a_turn(request, body.user_id, request.match_info["character_id"])
     return await answer(request, await request.app[CHAT].extend(who, body.message_id, mode=body.mode))
 
 
@@ -145,9 +144,13 @@ async def activate(request: web.Request) -> web.StreamResponse:
     return json_response(ActiveOut(character_id=character))
 
 
-async def _count(request: web.Request, who: Who) -> None:
-    """Counts a turn against the plan. Raises `RateLimited`."""
-    await limit_turns(request, Acting(who.scope, who.tier))
+async def _taking_a_turn(request: web.Request, user_id: str | None, character_id: str) -> Who:
+    """Whom a turn is for. It is counted against their plan while their name is looked up. Raises `RateLimited`."""
+    acting = acting_scope(request, character_id, user_id)
+    who, _ = await asyncio.gather(
+        who_is_meant(request, user_id, character_id=character_id), limit_turns(request, acting)
+    )
+    return who
 
 
 def routes() -> list[Route]:
