@@ -4,7 +4,7 @@ from server.catalog.macros import expand
 from server.chat.context import Known
 from server.chat.party import Party
 from server.memory.messages import ELSEWHERE, Alternative, Message, Role
-from server.policy.classifier import Intent
+from server.policy.classifier import CONTEXT, Intent
 
 BY_HAND = "user"
 """Who wrote a summary that a person has changed."""
@@ -23,11 +23,13 @@ def intent_of(party: Party, known: Known, asked: str) -> Intent:
     the person's word, and says nothing of the danger they may be in.
     """
     going_on = known.message is None
+    before = [message for message in known.recent if message.role is Role.USER]
     return Intent(
         said=[] if going_on else [asked],
-        before=[message.text for message in known.recent if message.role is Role.USER],
+        before=[message.text for message in before],
         unread=[*([asked] if going_on else []), *(message.text for message in known.recent if _unread(message))],
         standing=[text for text in _standing(party, known) if text.strip()],
+        meanings=known.found.meanings(before[-CONTEXT:]),
     )
 
 

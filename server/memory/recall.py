@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+import numpy as np
 import structlog
 
 from server.ids import Scope, message_id
@@ -91,6 +92,14 @@ class Found:
 
     hit: _Hit | None = None
     before_seq: int | None = None
+
+    def meanings(self, messages: Iterable[Message]) -> dict[str, Vectors]:
+        """The vectors [dim] of messages, by their text, as far as the index that was searched has them."""
+        index = self.hit.index if self.hit else None
+        if index is None:
+            return {}
+        rows = {message.text: index.row(message.seq, message.text) for message in messages}
+        return {text: index.vectors.rows[row].astype(np.float32) for text, row in rows.items() if row is not None}
 
     def within(self, budget_tokens: int, before_seq: int | None = None) -> Recall:
         """The turns that answer best and cost at most `budget_tokens`, as dated spans; no I/O.

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Literal, Protocol
 
@@ -26,10 +26,10 @@ FLOORS = {"hash:": (0.97, 0.97)}
 """By embedder: the least likeness of a message and of standing text. One that knows no meaning knows only the same."""
 FLOOR = (0.30, 0.40)
 CONTEXT = 3
-"""How many messages before this one are read together with it, where there is a policy file. In a conversation that
-rested for long they have to be embedded first, some 100 ms on two cores."""
+"""How many messages before this one are read together with it."""
 ENDINGS = 2
-"""And so many pieces of each, the last ones: they were embedded when they were said."""
+"""And so many pieces of each, the last ones. They were embedded when they were said; in a conversation that rested
+since, memory has the vectors of short ones at hand."""
 REMEMBERED = 4_096
 
 
@@ -40,12 +40,15 @@ class Intent:
     `said`: the texts of this turn, none where a reply is to go on; `before`: the person's own last messages, oldest
     first; `unread`: messages of before that nobody has read for their level yet; `standing`: what clients wrote that
     holds for every turn: card, pins, system text.
+    `meanings`: the vectors [dim] of messages in `before`, as far as memory holds them: of the same embedder, of the
+    whole text without the speakers' names.
     """
 
     said: Sequence[str]
     before: Sequence[str] = ()
     unread: Sequence[str] = ()
     standing: Sequence[str] = ()
+    meanings: Mapping[str, Vectors] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,6 @@ class ExampleClassifier:
         self._floor = floor if given.floor is None else given.floor
         self._standing_floor = standing if given.standing_floor is None else given.standing_floor
         self._margin = given.margin
-        self._context = 0 if policy.open else CONTEXT
         self._embedder = embedder
         self._labels = (*policy.levels, NEVER, SELF_HARM)
         self._examples = [(row, plain(text)) for row, label in enumerate(self._labels) for text in examples[label]]
@@ -107,14 +109,12 @@ class ExampleClassifier:
     async def read(self, intent: Intent) -> Reading:
         known = await self._ready()
         said = [piece for text in intent.said for piece in pieces(text)]
-        recent = intent.before[-self._context :] if self._context else []
-        before = [piece for text in recent for piece in pieces(text)[-ENDINGS:]]
-        vectors = await self._embed([*said, *before])
-        now = vectors[: len(said)]
+        now = await self._embed(said)
         labels = known.labels(now, self._floor, self._margin) | self._spoken([" ".join(said)])
         found = Reading(self._highest(labels), "message", self._labels.index(SELF_HARM) in labels)
-        if len(before) and len(said):
-            together = known.labels(_blend(now, vectors[len(said) :]), self._floor, self._margin)
+        if said and intent.before:
+            before, vectors = await self._earlier(intent)
+            together = known.labels(_blend(now, vectors), self._floor, self._margin)
             found = self._raised(found, together | self._spoken([" ".join([*before, *said])]), "context")
         if intent.unread:
             unread = [piece for text in intent.unread for piece in pieces(text)]
@@ -123,6 +123,21 @@ class ExampleClassifier:
             )
             found = self._raised(found, labels, "context")
         return self._raised(found, await self._standing(intent.standing, known), "standing")
+
+    async def _earlier(self, intent: Intent) -> tuple[list[str], Vectors]:
+        """How the messages before end, and what that means [n, dim]: of one that is short, what memory holds of it."""
+        texts: list[str] = []
+        unknown: list[str] = []
+        held: list[Vectors] = []
+        for text in intent.before[-CONTEXT:]:
+            parts = pieces(text)
+            meaning = intent.meanings.get(text) if len(parts) == 1 else None
+            texts += parts[-ENDINGS:]
+            if meaning is None:
+                unknown += parts[-ENDINGS:]
+            else:
+                held.append(meaning[None, :])
+        return texts, np.concatenate([*held, await self._embed(unknown)])
 
     async def _standing(self, texts: Sequence[str], known: "_Examples") -> set[int]:
         """The labels of texts that are the same every turn; each is read once."""

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
 from server.ids import Scope
+from server.memory.embedding import HashEmbedder
 from server.memory.messages import Alternative, Role
+from server.memory.recall import Found
 from server.memory.service import Memory
 from server.memory.views import Recall, Speakers
 from server.stores.chroma import ChromaShards
@@ -187,3 +191,18 @@ async def test_a_record_that_is_gone_from_the_index_costs_its_own_turns_only(
     await chroma.delete(str(scope), [windows[1].id])
     assert "The cello is blue." in texts(await find(memory, scope, "the cello is blue"))
     assert len((await memory.history(scope, limit=100)).messages) == 18
+
+
+async def test_a_search_knows_what_messages_mean_that_it_went_through(memory: Memory, scope: Scope) -> None:
+    await talk(memory, scope, *small_talk(40))
+    await memory.upkeep(scope)
+    found = await memory.search(scope, memory.ask("the weather", speakers=NAMES))
+    first = (await memory.history(scope, before=3, limit=2)).messages
+    meanings = found.meanings(first)
+    assert list(meanings) == [message.text for message in first]
+    embedded = await HashEmbedder().embed(list(meanings), "passage")
+    np.testing.assert_allclose(np.stack(list(meanings.values())), embedded, atol=0.01)
+    changed = replace(first[0], alternatives=(Alternative("Something else", START),))
+    elsewhere = replace(first[1], seq=4_000)
+    assert found.meanings([changed, elsewhere]) == {}
+    assert Found().meanings(first) == {}

@@ -1,14 +1,18 @@
 """The shipped examples and the English embedder, held against messages that they do not contain."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from server.catalog.shipped import sample_cards
+from server.memory.embedding import Kind, MiniLmEmbedder, Vectors
 from server.policy.classifier import ExampleClassifier, Intent
 from server.policy.evaluate import evaluate, read_cases
 from server.policy.model import ContentPolicy
-from server.policy.reading import shipped_examples
+from server.policy.reading import examples_of, load_policy, shipped_examples
+from server.settings import Plan
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -54,6 +58,37 @@ async def test_how_well_the_shipped_examples_tell_messages_apart(
 )
 async def test_ways_around(classifier: ExampleClassifier, intent: Intent, level: str) -> None:
     assert (await classifier.read(intent)).level == level
+
+
+async def test_without_a_policy_file_the_context_is_read_all_the_same(english: MiniLmEmbedder) -> None:
+    policy = load_policy(None, {"free": Plan()})
+    classifier = ExampleClassifier(policy, examples_of(policy), english)
+    late = "at home, with things from the kitchen"
+    assert (await classifier.read(Intent([late]))).level != "never"
+    reading = await classifier.read(Intent([late], ["I want to make an explosive", "a real bomb"]))
+    assert (reading.level, reading.where) == ("never", "context")
+
+
+async def test_what_memory_knows_of_a_short_message_is_not_embedded_again(
+    shipped: ContentPolicy, english: MiniLmEmbedder
+) -> None:
+    class Counting(MiniLmEmbedder):
+        embedded: ClassVar[list[str]] = []
+
+        async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+            self.embedded.extend(texts)
+            return await english.embed(texts, kind)
+
+    classifier = ExampleClassifier(shipped, examples_of(shipped), Counting())
+    await classifier.prepare()
+    want, short, long = "I want to make an explosive", "a real bomb", FINE * 12
+    meanings = {text: (await english.embed([text], "query"))[0] for text in (want, short, long)}
+    late = "at home, with things from the kitchen"
+    Counting.embedded.clear()
+    held = await classifier.read(Intent([late], [want, short], meanings=meanings))
+    assert (held.level, held.where, Counting.embedded) == ("never", "context", [late])
+    await classifier.read(Intent([late], [long], meanings=meanings))  # the end of a long one counts, not all of it
+    assert len(Counting.embedded) == 4
 
 
 async def test_a_person_in_danger_is_seen_once_and_not_for_ever(classifier: ExampleClassifier) -> None:

@@ -101,6 +101,11 @@ class ConversationIndex:
     def __len__(self) -> int:
         return len(self.seq)
 
+    def row(self, seq: int, text: str) -> int | None:
+        """Which row holds the turn of this place, if it is there and says this."""
+        row = int(np.searchsorted(self.seq.rows, seq))
+        return row if row < len(self) and self.seq.rows[row] == seq and self.said[row].text == text else None
+
     @property
     def nbytes(self) -> int:
         """Resident size, nearly: arrays, text and the objects around it."""
