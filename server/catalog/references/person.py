@@ -20,6 +20,7 @@ __all__ = ["is_there"]
 
 _FACE = 3.5  # the score from which on it is a face
 _SMALLEST = 0.2  # of the picture's height
+_FEWEST = 24.0  # pixels, so that each box below has some
 _GROWTH = 1.18
 _BOXES = {  # top, bottom, left, right within the square of a face
     "left eye": (0.27, 0.44, 0.14, 0.40),
@@ -55,7 +56,7 @@ def _face(view: Pixels, skin: Mask) -> bool:
     height, width = skin.shape
     light = np.log(luminance(view).astype(np.float64) + 12)
     sums = _Sums(light), _Sums(light * light), _Sums(skin)
-    side = _SMALLEST * height
+    side = max(_FEWEST, _SMALLEST * height)
     while side <= 0.95 * min(height, width):
         if _best_face(*sums, side) >= _FACE:
             return True

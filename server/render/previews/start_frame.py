@@ -100,7 +100,7 @@ def start_frame(picture: bytes, width: int, height: int, *, key: str) -> StartFr
     check_size(width, height)
     source = decoded(picture, (4_096, 4_096), limit=64 * 1024 * 1024).convert("RGB")
     scale = min(width / source.width, height / source.height)
-    size = (min(width, round(source.width * scale)), min(height, round(source.height * scale)))
+    size = (_side(source.width * scale, width), _side(source.height * scale, height))
     scaled = np.asarray(source.resize(size, Image.Resampling.LANCZOS), np.float32)
     figure = _figure(source)
     left, right = _shares(scaled.swapaxes(0, 1), figure.T, width - size[0])
@@ -125,6 +125,10 @@ def start_frame(picture: bytes, width: int, height: int, *, key: str) -> StartFr
             scale=round(scale, 6),
         ),
     )
+
+
+def _side(pixels: float, most: int) -> int:
+    return min(most, max(1, round(pixels)))
 
 
 def _figure(source: Image.Image) -> Mask:

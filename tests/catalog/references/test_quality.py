@@ -103,9 +103,10 @@ def test_small_pictures_and_small_items() -> None:
     assert (finding.kind, "fills only about" in finding.text) == ("small", True)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 2_000), (2_000, 3), (300, 300)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2_000), (2_000, 3), (16, 16), (17, 600), (600, 33), (300, 300)])
 def test_pictures_of_any_shape_are_looked_at(size: tuple[int, int]) -> None:
     assert set(kinds(Image.new("RGB", size, NAVY))) <= {"small"}
+    assert "person" not in kinds(Image.effect_noise(size, 90).convert("RGB"))
 
 
 def test_every_finding_is_a_sentence_that_says_what_to_do() -> None:

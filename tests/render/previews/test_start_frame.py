@@ -118,5 +118,7 @@ def test_sizes_that_no_service_takes_are_refused(width: int, height: int, says: 
 
 def test_a_strip_of_a_picture_and_a_damaged_one() -> None:
     assert start_frame(figure((1, 900)), 256, 512, key="k").record.placed[2:] == (1, 512)
+    assert start_frame(figure((2, 900)), 256, 256, key="k").record.placed[2:] == (1, 256)
+    assert start_frame(figure((900, 3)), 256, 256, key="k").record.placed[2:] == (256, 1)
     with pytest.raises(InvalidRequest):
         start_frame(figure()[:100], 512, 512, key="k")
