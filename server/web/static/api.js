@@ -241,7 +241,6 @@ export class Api {
   preview = async (/** @type {string} */ key) => pictureState(await this.json("GET", path("previews", key)));
   /** @returns {Promise<import("../types.js").Job>} */
   job = (/** @type {string} */ id) => this.json("GET", path("jobs", id));
-  cancelJob = (/** @type {string} */ id) => this.json("DELETE", path("jobs", id));
 
   /** What happens to a render: job, frame, then done, failed or cancelled. @param {string} id @param {AbortSignal} signal */
   async *jobEvents(id, signal) {
@@ -268,6 +267,7 @@ export class Api {
   hosts = () => this.json("GET", path("admin", "hosts"));
   drain = (/** @type {string} */ name, /** @type {boolean} */ on) => this.json("POST", path("admin", "hosts", name, "drain"), { json: { on } });
   jobs = (/** @type {string} */ state) => this.json("GET", `${path("admin", "jobs")}?${new URLSearchParams({ state })}`);
+  endJob = (/** @type {string} */ id) => this.json("DELETE", path("admin", "jobs", id));
   replayJob = (/** @type {string} */ id) => this.json("POST", path("admin", "jobs", id, "replay"));
   prerender = (/** @type {object} */ what, /** @type {boolean} */ estimate) => this.json("POST", `${path("admin", "prerender")}?estimate=${estimate}`, { json: what });
   /** @returns {Promise<import("../types.js").Look[]>} */

@@ -72,7 +72,7 @@ export class QueueSection {
   /** @param {Job} job */
   async #cancel(job) {
     await attempt(async () => {
-      await this.app.api.cancelJob(job.id);
+      await this.app.api.endJob(job.id);
       await this.load();
     });
   }
