@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from server.ids import Scope
 
-
-def shown_in(tenant: str) -> str:
-    """Sorted set of `preview user character message`, all with score 0: a range by name finds who shows a preview."""
-    return f"vestige:pictures:{tenant}:shown"
+SHOWN = "vestige:pictures:shown"
+"""Sorted set of `preview scope message`, all with score 0: a range by name finds who shows a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Keys:
 
     @property
     def shown(self) -> str:
-        """Set of the members that this person has in `shown_in`."""
+        """Set of the members that this person has in `SHOWN`."""
         return self.prefix + "shown"
 
     @property

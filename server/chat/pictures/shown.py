@@ -5,9 +5,9 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from server.chat.pictures.keys import Keys, shown_in
+from server.chat.pictures.keys import SHOWN, Keys
 from server.errors import NotFound
-from server.ids import Scope
+from server.ids import Scope, parse_scope
 from server.memory.messages import Alternative, Status
 from server.memory.service import Memory
 from server.stores.errors import store_errors
@@ -28,21 +28,21 @@ class ShownPictures:
 
     async def note(self, scope: Scope, message_id: str, key: str) -> None:
         """Notes that a message shows a preview; before it does, so that nobody throws it away in between."""
-        member = f"{key} {scope.user} {scope.character} {message_id}"
+        member = f"{key} {scope} {message_id}"
         async with self._state.pipeline(transaction=True) as pipe:
-            pipe.zadd(shown_in(scope.tenant), {member: 0})
+            pipe.zadd(SHOWN, {member: 0})
             pipe.sadd(Keys.in_scope(scope).shown, member)
             with store_errors("pictures"):
                 await pipe.execute()
 
-    async def among(self, tenant: str, keys: Collection[str]) -> set[str]:
+    async def among(self, keys: Collection[str]) -> set[str]:
         """Those of `keys` that a message still shows."""
         found: set[str] = set()
         for key in keys:
             with store_errors("pictures"):
-                members = await self._state.zrangebylex(shown_in(tenant), f"[{key} ", f"({key}!")  # '!' follows ' '
+                members = await self._state.zrangebylex(SHOWN, f"[{key} ", f"({key}!")  # '!' follows ' '
             for member in map(str, members):
-                if await self._still(tenant, member):
+                if await self._still(member):
                     found.add(key)
                     break
         return found
@@ -51,23 +51,24 @@ class ShownPictures:
         """Takes out what a conversation showed and does not show any more: the keys that no message shows now."""
         with store_errors("pictures"):
             members = cast(Iterable[str], await self._state.smembers(Keys.in_scope(scope).shown))
-        own = [member for member in members if member.split(" ")[2] == scope.character]
-        dropped = {member.split(" ")[0] for member in own if not await self._still(scope.tenant, member)}
-        return dropped - await self.among(scope.tenant, dropped)
+        own = [member for member in members if member.split(" ")[1] == str(scope)]
+        dropped = {member.split(" ")[0] for member in own if not await self._still(member)}
+        return dropped - await self.among(dropped)
 
     async def erase(self, tenant: str, user: str) -> None:
         """Takes out all of a person's notes."""
         with store_errors("pictures"):
             members = list(await self._state.smembers(Keys.of(tenant, user).shown))
             if members:
-                await self._state.zrem(shown_in(tenant), *members)
+                await self._state.zrem(SHOWN, *members)
             await self._state.delete(Keys.of(tenant, user).shown)
 
-    async def _still(self, tenant: str, member: str) -> bool:
+    async def _still(self, member: str) -> bool:
         """Whether a noted message is there and shows its picture; a note that holds no longer goes."""
-        key, user, character, message_id = member.split(" ")
+        key, owner, message_id = member.split(" ")
+        scope = parse_scope(owner)
         try:
-            message = await self._memory.message(Scope(tenant, user, character), message_id)
+            message = await self._memory.message(scope, message_id)
         except NotFound:
             pass
         else:
@@ -75,8 +76,8 @@ class ShownPictures:
             if any(_shows(one, key) or one.status is Status.PENDING for one in message.alternatives):
                 return True
         async with self._state.pipeline(transaction=True) as pipe:
-            pipe.zrem(shown_in(tenant), member)
-            pipe.srem(Keys.of(tenant, user).shown, member)
+            pipe.zrem(SHOWN, member)
+            pipe.srem(Keys.in_scope(scope).shown, member)
             with store_errors("pictures"):
                 await pipe.execute()
         return False

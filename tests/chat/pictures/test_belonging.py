@@ -19,14 +19,14 @@ async def key_of(studio: Studio, scene: str) -> tuple[str, str]:
 class TestPictures:
     async def test_what_a_message_shows_is_not_thrown_away(self, studio: Studio) -> None:
         key, _ = await key_of(studio, "a")
-        assert await studio.shown.among("home", [key, "another"]) == {key}
+        assert await studio.shown.among([key, "another"]) == {key}
 
     async def test_a_deleted_message_lets_go_of_its_picture(self, studio: Studio) -> None:
         (kept, _), (gone, message) = await key_of(studio, "a"), await key_of(studio, "b")
         await studio.memory.delete_from(studio.scope, message)
         await studio.beside.after_removal(studio.scope)
         assert studio.painter.dropped == {gone}
-        assert await studio.shown.among("home", [kept, gone]) == {kept}
+        assert await studio.shown.among([kept, gone]) == {kept}
 
     async def test_one_that_another_message_shows_too_stays(self, studio: Studio) -> None:
         (key, _), (same, message) = await key_of(studio, "a"), await key_of(studio, "a")
@@ -38,7 +38,7 @@ class TestPictures:
     async def test_they_are_there_after_their_window_has_closed(self, studio: Studio) -> None:
         keys = [(await key_of(studio, scene))[0] for scene in "abcdef"]
         await studio.memory.upkeep(studio.scope)
-        assert await studio.shown.among("home", keys) == set(keys)
+        assert await studio.shown.among(keys) == set(keys)
 
     async def test_a_reset_lets_go_of_all_of_them(self, studio: Studio) -> None:
         keys = {(await key_of(studio, scene))[0] for scene in "ab"}
