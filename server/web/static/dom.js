@@ -40,6 +40,15 @@ export function fill(node, ...children) {
   append(node, children);
 }
 
+/** Makes `host` hold exactly these nodes, moving as few as possible: one that stays keeps its focus. @param {HTMLElement} host @param {HTMLElement[]} wanted */
+export function settle(host, wanted) {
+  const keep = new Set(wanted);
+  for (const node of [...host.children]) if (!keep.has(/** @type {HTMLElement} */ (node))) node.remove();
+  wanted.forEach((node, at) => {
+    if (host.children[at] !== node) host.insertBefore(node, host.children[at] ?? null);
+  });
+}
+
 /** @param {string} id @returns {HTMLElement} */
 export function byId(id) {
   const node = document.getElementById(id);

@@ -1,7 +1,7 @@
 // The conversation on screen: header, messages, what is being written, and the box to write in.
 
 import { avatar } from "../characters/avatar.js";
-import { announce, fill, h } from "../dom.js";
+import { announce, fill, h, settle } from "../dom.js";
 import { confirmDialog } from "../dialog.js";
 import { dayName, daysBetween, exactly, later } from "../format.js";
 import { icon } from "../icons.js";
@@ -335,15 +335,6 @@ export class ChatView {
     );
     this.#banner.hidden = false;
   }
-}
-
-/** Makes `host` hold exactly these nodes, moving as few as possible. @param {HTMLElement} host @param {HTMLElement[]} wanted */
-function settle(host, wanted) {
-  const keep = new Set(wanted);
-  for (const node of [...host.children]) if (!keep.has(/** @type {HTMLElement} */ (node))) node.remove();
-  wanted.forEach((node, at) => {
-    if (host.children[at] !== node) host.insertBefore(node, host.children[at] ?? null);
-  });
 }
 
 /** @param {string} text */

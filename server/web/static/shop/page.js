@@ -2,7 +2,7 @@
 
 import { sentence } from "../api.js";
 import { confirmDialog } from "../dialog.js";
-import { fill, h } from "../dom.js";
+import { fill, h, settle } from "../dom.js";
 import { icon } from "../icons.js";
 import { loadInto, nothing } from "../panel.js";
 import { format } from "../router.js";
@@ -21,6 +21,8 @@ export class ShopPage {
   #category = "";
   #filters;
   #body;
+  #bare;
+  #grid;
 
   /** @param {import("../app.js").App} app @param {import("../../types.js").Character} character */
   constructor(app, character) {
@@ -29,6 +31,8 @@ export class ShopPage {
     this.wardrobe = new Wardrobe(app, character.id);
     this.#filters = h("div", { class: "shop__filters" });
     this.#body = h("div", { class: "shop__body" });
+    this.#bare = h("p", { class: "notice", role: "note" }, `${character.name} has no look yet, so no picture is made: an admin gives one on the page “Pictures and hosts”.`);
+    this.#grid = h("ul", { class: "shop__grid", "aria-label": "Items" });
     this.el = h(
       "section",
       { class: "shop", "aria-label": `What ${character.name} wears` },
@@ -64,10 +68,10 @@ export class ShopPage {
       this.#tiles.clear();
       return;
     }
-    const bare = !wardrobe.hasLook && h("p", { class: "notice", role: "note" }, `${this.character.name} has no look yet, so no picture is made: an admin gives one on the page “Pictures and hosts”.`);
-    const tiles = new Map(shown.map((item) => [item.id, this.#tile(item)]));
-    this.#tiles = tiles;
-    fill(this.#body, bare, h("ul", { class: "shop__grid", "aria-label": "Items" }, [...tiles.values()].map((one) => one.el)));
+    this.#bare.hidden = wardrobe.hasLook;
+    this.#tiles = new Map(shown.map((item) => [item.id, this.#tile(item)]));
+    settle(this.#grid, [...this.#tiles.values()].map((one) => one.el));
+    settle(this.#body, [this.#bare, this.#grid]);
   }
 
   /** @param {import("../../types.js").Item} item */
