@@ -229,6 +229,20 @@ class Settings(BaseSettings):
     session_days: Annotated[int, Field(ge=1, le=365)] = 30
     """How long a browser stays signed in."""
 
+    # Telegram
+    telegram_token: SecretStr | None = None
+    """The token of a Telegram bot, for `vestige telegram`; @BotFather gives one."""
+    telegram_key: SecretStr | None = None
+    """The API key that the bot uses: bound to nobody, with the scopes chat, characters and catalog."""
+    telegram_owner: int | None = None
+    """The owner's number in Telegram. The bot tells each stranger theirs."""
+    telegram_users: dict[str, str] = Field(default_factory=dict)
+    """Who else may talk with the bot: numbers in Telegram, each with a user's id here. Empty: only the owner."""
+    telegram_server: str = f"http://127.0.0.1:{DEFAULT_PORT}"
+    """Where the bot reaches this server."""
+    telegram_api: str = "https://api.telegram.org"
+    """Where the bot reaches Telegram: another address for a Bot API server of one's own."""
+
     # limits
     key_requests_per_minute: PerMinute = 1_200
     """Requests of one API key in a minute."""
@@ -305,6 +319,25 @@ class Settings(BaseSettings):
                 check_slug(name, "tenant")
             except InvalidId as error:
                 raise ValueError(error.message) from error
+        return value
+
+    @field_validator("telegram_users")
+    @classmethod
+    def _numbers(cls, value: dict[str, str]) -> dict[str, str]:
+        for number, user in value.items():
+            if not re.fullmatch(r"[1-9][0-9]{0,18}", number):
+                raise ValueError(f"{number[:24]!r} is no number in Telegram")
+            try:
+                check_slug(user, "user_id")
+            except InvalidId as error:
+                raise ValueError(error.message) from error
+        return value
+
+    @field_validator("telegram_server", "telegram_api")
+    @classmethod
+    def _bases(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", value):
+            raise ValueError("it is no address such as https://bots.example.org")
         return value
 
     @field_validator("jwt_tenant")

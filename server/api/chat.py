@@ -15,6 +15,7 @@ from server.api.routes import Route
 from server.api.schemas import (
     AcceptedOut,
     ActiveIn,
+    ActiveNowOut,
     ActiveOut,
     ChatIn,
     DeletedOut,
@@ -144,6 +145,12 @@ async def activate(request: web.Request) -> web.StreamResponse:
     return json_response(ActiveOut(character_id=character))
 
 
+async def active(request: web.Request) -> web.StreamResponse:
+    read_query(request, Query)
+    tenant, user = principal(request).tenant, acting_user(request)
+    return json_response(ActiveNowOut(character_id=await request.app[ACCOUNTS].get_active(tenant, user)))
+
+
 async def _taking_a_turn(request: web.Request, user_id: str | None, character_id: str) -> Who:
     """Whom a turn is for. It is counted against their plan while their name is looked up. Raises `RateLimited`."""
     acting = acting_scope(request, character_id, user_id)
@@ -249,6 +256,16 @@ def routes() -> list[Route]:
             _TAG,
             query=PromptQuery,
             response=PromptOut,
+        ),
+        Route(
+            "GET",
+            "/v1/active-character",
+            active,
+            "chat",
+            "Read which character is the active one",
+            _TAG,
+            query=Query,
+            response=ActiveNowOut,
         ),
         Route(
             "PUT",

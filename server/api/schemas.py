@@ -236,6 +236,12 @@ class ActiveOut(BaseModel):
     character_id: str
 
 
+class ActiveNowOut(BaseModel):
+    """The active character; null where none was chosen yet."""
+
+    character_id: str | None
+
+
 class PromptQuery(Query):
     message: str = Field("", max_length=100_000, description="What the person would say.")
 

@@ -16,6 +16,7 @@ from server.cli.policy import policy
 from server.cli.reference import settings_reference
 from server.cli.routing import routing
 from server.cli.tables import show
+from server.cli.telegram import telegram
 from server.cli.training import register as register_training
 from server.cli.worker import worker
 
@@ -36,6 +37,7 @@ app.add_typer(lora, name="lora")
 register_training(lora)
 app.command()(outfit)
 app.command()(worker)
+app.command()(telegram)
 
 
 @app.callback()
