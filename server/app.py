@@ -28,6 +28,7 @@ from server.api.services import (
     MONEY,
     OBJECTS,
     PICTURES,
+    PUSHER,
     RECONCILER,
     REFERENCES,
     ROUTING,
@@ -44,13 +45,14 @@ from server.composition.erasing import eraser
 from server.composition.parts import all_routes
 from server.datafolder import DataFolder
 from server.ending import end
+from server.loras.push import open_pusher
 from server.loras.service import Loras
 from server.memory.embedding import Embedder, make_embedder
 from server.memory.service import Memory
 from server.memory.views import MemoryOptions
 from server.metrics import Metrics
 from server.policy.open import open_gate
-from server.render.fleet.config import open_fleet
+from server.render.fleet.config import host_configs, open_fleet
 from server.render.previews.open import PreviewSources, open_previews
 from server.routing.ledger.open import Money, open_money
 from server.routing.ledger.renders import RenderLedger
@@ -169,7 +171,9 @@ async def _services(
                 "objects": objects.check,
             }
             await accounts.ensure_owner()
+            hosts = [(one.name, one.url, one.token) for one in host_configs(settings)]
             async with (
+                open_pusher(hosts, objects, loras.registry, metrics.registry) as app[PUSHER],
                 _swept(memory),
                 catalog.telling(),
                 references.collecting(catalog.items.shown),

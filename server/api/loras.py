@@ -12,9 +12,10 @@ from server.api.auth import principal
 from server.api.body import read_json, read_query
 from server.api.respond import json_response
 from server.api.routes import Route
-from server.api.services import LORAS, read_optional
+from server.api.services import LORAS, PUSHER, read_optional
 from server.errors import InvalidRequest, NotFound, UnsupportedMedia
 from server.loras.files import Verdict
+from server.loras.push import HostVerdict
 from server.loras.records import NOTES, SHA256, TRAINING, LoraFacts, LoraRecord, LoraSummary, Move
 from server.loras.retrain import Concerned, concerned
 
@@ -104,11 +105,11 @@ class LoraHeat(_Body):
 class LoraVerdict(BaseModel):
     """What a file's bytes hash to now: in the store, and on each host by its name.
 
-    `sound`, `missing` or `damaged`; a host may also be `absent` (it does not have it, and needs none) or `unreachable`.
+    `absent`: the host does not have it, and needs none yet. `unreachable`: nobody knows.
     """
 
     store: Verdict
-    hosts: dict[str, str]
+    hosts: dict[str, HostVerdict]
 
 
 class LoraListQuery(_Body):
@@ -181,9 +182,12 @@ async def version(request: web.Request) -> web.StreamResponse:
 
 
 async def verify(request: web.Request) -> web.StreamResponse:
-    loras = request.app[LORAS]
-    record = await loras.registry.get(principal(request).tenant, _name(request), _number(request))
-    return json_response(LoraVerdict(store=await loras.files.verify(record.file.sha256), hosts={}))
+    loras, tenant = request.app[LORAS], principal(request).tenant
+    record = await loras.registry.get(tenant, _name(request), _number(request))
+    store, hosts = await asyncio.gather(
+        loras.files.verify(record.file.sha256), request.app[PUSHER].verify(tenant, record.short)
+    )
+    return json_response(LoraVerdict(store=store, hosts=dict(hosts)))
 
 
 async def promote(request: web.Request) -> web.StreamResponse:
@@ -204,7 +208,11 @@ async def rollback(request: web.Request) -> web.StreamResponse:
 
 async def heat(request: web.Request) -> web.StreamResponse:
     asked = await read_json(request, LoraHeat)
-    await request.app[LORAS].registry.set_hot(principal(request).tenant, _name(request), asked.hot)
+    registry, tenant, name = request.app[LORAS].registry, principal(request).tenant, _name(request)
+    await registry.set_hot(tenant, name, asked.hot)
+    live = await registry.live(tenant, name)
+    if live is not None:
+        await request.app[PUSHER].follow(tenant, live)
     return await character(request)
 
 

@@ -18,6 +18,7 @@ from server.chat.pictures.service import ChatPictures
 from server.chat.reconcile.answering import Reconciler
 from server.chat.service import ChatService
 from server.errors import NotFound
+from server.loras.push import Pusher
 from server.loras.service import Loras
 from server.memory.service import Memory
 from server.policy.gate import Gate
@@ -35,6 +36,7 @@ CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore
 FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
 LORAS: web.AppKey[Loras] = web.AppKey("loras", Loras)
+PUSHER: web.AppKey[Pusher] = web.AppKey("pusher", Pusher)
 MONEY: web.AppKey[Money] = web.AppKey("money", Money)
 GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
 OBJECTS: web.AppKey[Objects] = web.AppKey("objects", Objects)

@@ -87,7 +87,7 @@ class Pusher:
                 self._busy.pop(key, None)
 
     async def follow(self, tenant: str, version: LoraVersion) -> None:
-        """Tells hosts that have it which version is live now, in the background: for `Registry.on_move`."""
+        """Tells hosts that have it which version is live now, and whether it is pinned; in the background."""
         task = asyncio.create_task(self._follow(at_hosts(tenant, version)), name=f"lora-live-{version.name}")
         self._following.add(task)
         task.add_done_callback(self._following.discard)
@@ -216,11 +216,15 @@ async def open_pusher(
     registry: Registry,
     meters: CollectorRegistry | None = None,
 ) -> AsyncIterator[Pusher]:
-    """A pusher over an HTTP session of its own. `hosts`: name, address and the token of the pack there."""
+    """A pusher over an HTTP session of its own, which follows the moves of `registry`.
+
+    `hosts`: name, address, and the token of the pack there.
+    """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         doors = {name: Door(session, name, url, token) for name, url, token in hosts}
         pusher = Pusher(doors, objects, registry, meters)
+        registry.on_move(pusher.follow)
         try:
             yield pusher
         finally:

@@ -100,6 +100,10 @@ class LoraRecord(_Frozen):
     added: datetime
     added_by: str
 
+    @property
+    def short(self) -> LoraVersion:
+        return LoraVersion(self.name, self.version, self.file.sha256)
+
 
 class Move(_Frozen):
     """A character's live version changed: which was, if any, and which is."""

@@ -219,7 +219,7 @@ class Registry:
         return Move.model_validate({"at": now, "by": by, "from": int(before), "to": int(to)})
 
     async def _tell(self, tenant: str, record: LoraRecord) -> None:
-        version = LoraVersion(name=record.name, version=record.version, sha256=record.file.sha256)
+        version = record.short
         for listener in self._listeners:
             try:
                 await listener(tenant, version)

@@ -1,18 +1,21 @@
 """LoRAs over HTTP, by an admin's hand: sending, adding, listing, promoting, going back, checking."""
 
-import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from comfy_nodes.outfit_tuner.routes.auth import TOKEN_VARIABLE
 from server.api.keys import ACCOUNTS
+from server.api.services import LORAS, PUSHER
 from server.app import FOLDER
-from tests.harness import Json, Server, shared_server
+from tests.harness import Json, Server, shared_server, until
 from tests.loras import lora_files as made
+from tests.loras.pack_host import TOKEN, Host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -120,6 +123,29 @@ async def test_what_a_new_base_leaves_behind(server: Server) -> None:
     assert (status, refused["error"]["code"]) == (400, "invalid_request")
 
 
+async def test_hosts_are_asked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    async with Host(tmp_path / "host").running() as host:
+        hosts = {"gpu": {"url": host.url, "token": TOKEN}, "gone": {"url": "http://127.0.0.1:9", "token": TOKEN}}
+        async with shared_server(tmp_path / "data", comfy_hosts=hosts) as running:
+            await add(running, "halina", 80, 81)
+            live = await running.app[LORAS].registry.live("home", "halina")
+            assert live is not None
+            await running.app[PUSHER].ensure("gpu", live)
+            _, found = await running.ask("POST", "/v1/admin/loras/halina/versions/1/verify")
+            assert found == {"store": "sound", "hosts": {"gpu": "sound", "gone": "unreachable"}}
+            _, found = await running.ask("POST", "/v1/admin/loras/halina/versions/2/verify")
+            assert found["hosts"] == {"gpu": "absent", "gone": "unreachable"}
+            await running.ask("PUT", "/v1/admin/loras/halina/hot", json={"hot": True})
+
+            async def pinned() -> bool:
+                return bool(list(host.folder.rglob("*.pin")))
+
+            await until(pinned)
+            _, metrics = await running.ask("GET", "/metrics")
+            assert b'vestige_lora_pushes_total{host="gpu",outcome="sent"} 1.0' in metrics
+
+
 @pytest.mark.parametrize(
     ("data", "headers", "status", "code"),
     [
@@ -149,11 +175,11 @@ async def test_a_sender_who_leaves_half_way_leaves_nothing(server: Server) -> No
 
     with pytest.raises(aiohttp.ClientConnectionError):
         await server.ask("POST", "/v1/admin/lora-files", data=half(), headers=FILE)
-    for _ in range(500):
-        if not list((server.app[FOLDER].run / "loras").iterdir()):
-            break
-        await asyncio.sleep(0.01)
-    assert not list((server.app[FOLDER].run / "loras").iterdir())
+
+    async def gone() -> bool:
+        return not list((server.app[FOLDER].run / "loras").iterdir())
+
+    await until(gone)
     assert (await server.ask("GET", f"/v1/admin/lora-files/{hashlib.sha256(file(60)).hexdigest()}"))[0] == 404
 
 
