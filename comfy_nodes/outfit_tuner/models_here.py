@@ -17,6 +17,7 @@ __all__ = [
     "checkpoint_here",
     "encoders_here",
     "features_here",
+    "files_here",
     "hashes_here",
     "loras_here",
     "pushed_loras_here",
@@ -48,6 +49,12 @@ def encoders_here() -> Shelf:
 def loras_here() -> dict[str, Path]:
     """The `loras` folder: names as ComfyUI lists them."""
     return dict(_shelf("loras").files)
+
+
+def files_here() -> dict[str, dict[str, Path]]:
+    """Every file that a render names: folder → name as ComfyUI lists it → path. Only safetensors."""
+    shelves = {"checkpoints": _shelf("checkpoints"), _ADAPTERS: adapters_here(), _ENCODERS: encoders_here()}
+    return {folder: dict(shelf.files) for folder, shelf in shelves.items()} | {"loras": loras_here()}
 
 
 def checkpoint_here(folder: str, name: str) -> Path | None:
