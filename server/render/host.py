@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from server.errors import RenderError
-from server.render.pack import PackRoutes
+from server.render.pack import PREVIEWS, PackRoutes
 from server.render.transport import MAX_PICTURE, SECONDS, Meter, Transport
 from server.render.types import Graph, PictureRef
 
@@ -95,16 +95,24 @@ class ComfyHost:
         """A tuning preset of our pack there, by `name@version`; asks for the pack's token."""
         return await self.pack.preset(spec)
 
-    async def submit(self, graph: Graph, prompt_id: str, client_id: str, *, front: bool = False) -> None:
-        """Queues a graph under an id of ours. Not idempotent: ask `finished` and `place` first where it may have
+    async def submit(
+        self, graph: Graph, prompt_id: str, client_id: str, *, front: bool = False, previews: bool = False
+    ) -> None:
+        """Queues a graph under an id of ours. Not idempotent: ask `place` and `finished` first where it may have
         arrived before.
+
+        Args:
+            front: before everything that waits.
+            previews: make live previews, whatever the host was started with; older ones ignore it.
 
         Raises:
             GraphRejected: the host cannot run this graph; the message says which node wants what.
             HostUnavailable: no answer. It may have arrived all the same.
         """
         body: dict[str, Any] = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
-        await self._to.json("POST", "prompt", json=body | ({"front": True} if front else {}))
+        body |= {"front": True} if front else {}
+        body |= {"extra_data": PREVIEWS} if previews else {}
+        await self._to.json("POST", "prompt", json=body)
 
     async def finished(self, prompt_id: str) -> Mapping[str, Any] | None:
         """The history of a render that ended; None while it waits or runs, or where the host does not know it."""

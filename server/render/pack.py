@@ -11,7 +11,10 @@ from server.render.rejection import rejection
 from server.render.transport import SECONDS, Transport
 from server.render.types import Graph
 
-__all__ = ["Filed", "PackRoutes"]
+__all__ = ["PREVIEWS", "Filed", "PackRoutes"]
+
+PREVIEWS: Mapping[str, Any] = {"preview_method": "auto"}
+"""ComfyUI's `extra_data` of a prompt that is to show live previews (v0.8 and later)."""
 
 State = Literal["queued", "running", "done", "error"]
 
@@ -62,14 +65,17 @@ class PackRoutes:
         name, _, version = spec.partition("@")
         return await self._mapping(f"vestige/presets/{quote(name, '')}/{quote(version or 'latest', '')}")
 
-    async def submit(self, key: str, graph: Graph, prompt_id: str, client_id: str, *, front: bool = False) -> Filed:
-        """Runs a graph once for its key, however often and by whomever it is asked.
+    async def submit(
+        self, key: str, graph: Graph, prompt_id: str, client_id: str, *, front: bool = False, previews: bool = False
+    ) -> Filed:
+        """Runs a graph once for its key, however often and by whomever it is asked. `front`, `previews`: as ComfyUI's.
 
         Raises:
             GraphRejected: the host cannot run it, or has another graph under this key.
             HostUnavailable: no answer; asking again is safe.
         """
         body = {"key": key, "prompt_id": prompt_id, "prompt": graph, "client_id": client_id, "front": front}
+        body |= {"extra_data": PREVIEWS} if previews else {}
         answer = await self._to.call("POST", "vestige/submit", json=body, good=(200, 202, 409, 422, 503))
         if answer.status in (200, 202):
             return self._filed(answer.body)

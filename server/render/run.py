@@ -42,7 +42,7 @@ async def run(
     front: bool = False,
     leave: bool = False,
     on_progress: OnProgress = lambda _: None,
-    on_frame: OnFrame = lambda _: None,
+    on_frame: OnFrame | None = None,
     look_seconds: float = LOOK_SECONDS,
 ) -> Rendered:
     """Submits `graph` under `prompt_id` unless the host has it already, and waits for its end, however long it takes.
@@ -54,7 +54,7 @@ async def run(
             given before, and is found after the host was restarted. Only for hosts whose pack takes our token.
         front: before everything that waits there.
         leave: cancelling this call leaves the render on the host; otherwise it is taken off.
-        on_frame: told of live previews, for hosts that make them.
+        on_frame: told of live previews, where the host makes them.
 
     Raises:
         GraphRejected: the host cannot run it.
@@ -62,7 +62,7 @@ async def run(
         HostOutOfMemory: a model did not fit.
         RenderError: a node failed, or it was interrupted there.
     """
-    asked = _Asked(host, graph, prompt_id or str(uuid.uuid4()), key, front)
+    asked = _Asked(host, graph, prompt_id or str(uuid.uuid4()), key, front, on_frame is not None)
     async with AsyncExitStack() as stack:
         client_id = uuid.uuid4().hex
         socket = await stack.enter_async_context(host.listen(client_id))
@@ -87,6 +87,7 @@ class _Asked:
     prompt_id: str
     key: str | None
     front: bool
+    previews: bool
 
     async def submit(self, client_id: str) -> tuple[str, Rendered | None]:
         """The id of the run that counts, and its result where it has one already."""
@@ -102,14 +103,16 @@ class _Asked:
     async def _by_id(self, client_id: str) -> tuple[str, None]:
         # first the queue, then the history: one that ends between the two would be in neither the other way round
         if await self.host.place(self.prompt_id) is None and await self.host.finished(self.prompt_id) is None:
-            await self.host.submit(self.graph, self.prompt_id, client_id, front=self.front)
+            await self.host.submit(self.graph, self.prompt_id, client_id, front=self.front, previews=self.previews)
         return self.prompt_id, None
 
     async def _by_key(self, key: str, client_id: str) -> tuple[str, Rendered | None]:
         filed = await self.host.pack.filed(key)
         ours = filed is not None and filed.prompt_id == self.prompt_id
         if filed is None or filed.lost or (filed.state == "error" and not ours):
-            filed = await self.host.pack.submit(key, self.graph, self.prompt_id, client_id, front=self.front)
+            filed = await self.host.pack.submit(
+                key, self.graph, self.prompt_id, client_id, front=self.front, previews=self.previews
+            )
         self.prompt_id = filed.prompt_id
         return filed.prompt_id, _filed(self.host, filed)
 
@@ -123,7 +126,7 @@ class _End:
     key: str | None
     watch: Watch
     on_progress: OnProgress
-    on_frame: OnFrame
+    on_frame: OnFrame | None
     look_seconds: float
 
     async def wait(self, socket: aiohttp.ClientWebSocketResponse) -> Rendered:
@@ -179,7 +182,7 @@ class _End:
                     self.on_progress(progress)
             elif message.type is aiohttp.WSMsgType.BINARY:
                 frame = self.watch.binary(message.data)
-                if frame is not None:
+                if frame is not None and self.on_frame is not None:
                     self.on_frame(frame)
             else:  # closed, or broken: history goes on telling
                 await asyncio.sleep(min(self.look_seconds, CLOSED_SECONDS))

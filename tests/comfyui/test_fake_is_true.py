@@ -1,6 +1,8 @@
 """The fake ComfyUI of the other tests sends what the real one sends: the same messages with the same parts."""
 
+import asyncio
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,19 +13,22 @@ from yarl import URL
 from server.errors import GraphRejected
 from server.render.host import ComfyHost
 from server.render.run import run
+from server.render.types import Frame
+from tests.comfyui.conftest import PACK_TOKEN
 from tests.comfyui.graphs import Graph
 from tests.comfyui.host import ComfyUI
-from tests.fakes.comfyui import fake_comfy
+from tests.fakes.comfyui import PNG, fake_comfy
 
 ID = "0f5c3a52-5a3c-4b8e-9d61-3f1f3f0c7a11"
 OTHER = "0f5c3a52-5a3c-4b8e-9d61-3f1f3f0c7a12"
+THIRD = "0f5c3a52-5a3c-4b8e-9d61-3f1f3f0c7a13"
 CHOSEN = ("execution_start", "execution_cached", "executing", "progress", "executed", "execution_success")
 
 
-def graph() -> Mapping[str, Any]:
+def graph(seed: int = 991) -> Mapping[str, Any]:
     made = Graph()
     checkpoint = made.checkpoint()
-    preview = made.picture(checkpoint[0], checkpoint[1], checkpoint[2], seed=991)
+    preview = made.picture(checkpoint[0], checkpoint[1], checkpoint[2], seed=seed)
     made.nodes[preview.id]["class_type"] = "SaveImage"
     made.set(preview, filename_prefix="fake")
     return made.nodes
@@ -65,6 +70,51 @@ async def test_a_render_is_told_in_the_same_words(comfyui: ComfyUI) -> None:
         assert pretended[kind] == real[kind] or kind == "execution_cached", kind
     assert set(pretended) == set(real)
     assert pretended["outputs"] == real["outputs"]
+
+
+async def told(session: aiohttp.ClientSession, url: str, key: str) -> dict[str, object]:
+    """Everything that the fleet asks of a host, by its shape."""
+    host, frames = ComfyHost(session, URL(url), token=PACK_TOKEN), list[Frame]()
+    stats, listing, files = await host.stats(), await host.pack.listing(), await host.pack.models()
+    described = await host.describe(["KSampler", "Nobody_HasThis"])
+    rendered = await run(host, graph(4711), prompt_id=THIRD, key=key, on_frame=frames.append)
+    filed = await host.pack.filed(key, wait=10)  # the pack writes it down just after the history
+    assert rendered.seconds is not None
+    assert await host.pack.filed("nothing-under-this-key") is None
+    assert not await host.holds("vestige/nothing.png")
+    assert await host.holds(await host.upload(PNG, "png"))
+    await host.free()
+    with pytest.raises(GraphRejected, match="prompt id"):
+        await run(host, graph(4711), prompt_id=THIRD, key=f"{key}-other")
+    return {
+        "system": sorted({"comfyui_version", "argv", "os"} & set(stats["system"])),
+        "device": sorted({"name", "vram_total", "vram_free"} & set(stats["devices"][0])),
+        "pack": parts(listing),
+        "files": {name: parts(value) for name, value in files.items() if name != "models"},
+        "file": {name: type(value).__name__ for name, value in files["models"]["checkpoints"][0].items()},
+        "described": sorted(described),
+        "filed": [filed.state, len(filed.outputs), filed.error] if filed else None,
+        "queue": await host.queue(),
+        "frame": {type(frame.data) for frame in frames},
+    }
+
+
+async def test_hosts_are_asked_in_the_same_words(comfyui: ComfyUI) -> None:
+    models = {"checkpoints": [{"file": "tiny.safetensors", "bytes": 7, "sha256": "a" * 64}]}
+    async with (
+        aiohttp.ClientSession() as session,
+        fake_comfy(token=PACK_TOKEN, nodes={"KSampler": {}, "Other": {}}, models=models) as fake,
+        asyncio.timeout(60),
+    ):
+        while None in [one["sha256"] for one in await hashes(session, comfyui.url)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        real = await told(session, comfyui.url, f"fake-{uuid.uuid4().hex}")
+        pretended = await told(session, fake.url, "fake")
+    assert pretended == real
+
+
+async def hashes(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
+    return (await ComfyHost(session, URL(url), token=PACK_TOKEN).pack.models())["models"]["checkpoints"]
 
 
 async def test_the_real_one_is_run_fetched_and_cancelled_as_the_fake_is(comfyui: ComfyUI) -> None:

@@ -58,7 +58,7 @@ class FakePack:
         return web.json_response(found)
 
     async def models(self, request: web.Request) -> web.Response:
-        return web.json_response({"hashing": False, "models": self.fake.models})
+        return web.json_response({"hashing": 0, "models": self.fake.models})
 
     async def submit(self, request: web.Request) -> web.Response:
         body = await request.json()
