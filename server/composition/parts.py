@@ -8,6 +8,7 @@ from server.api import (
     chat,
     companion,
     complete,
+    fleet,
     inventory,
     items,
     jobs,
@@ -32,5 +33,5 @@ __all__ = ["all_routes"]
 def all_routes() -> list[Route]:
     chatting = (session, chat, openai, complete, memory, companion, characters)
     dressing = (looks, worn, items, inventory, references, catalog_exchange, previews, jobs, loras)
-    parts = (*chatting, *dressing, usage, usage_table, routing, backup, admin, ops)
+    parts = (*chatting, *dressing, usage, usage_table, routing, fleet, backup, admin, ops)
     return [route for part in parts for route in part.routes()]

@@ -46,6 +46,7 @@ BODIES: dict[str, Json] = {
     "LoraDraft": {"sha256": "0" * 64},
     "LoraPromotion": {"version": 1},
     "LoraRollback": {},
+    "DrainIn": {"on": True},
     "LoraHeat": {"hot": True},
 }
 _QUERIES = {"search": "?q=parrot", "prompt": "?message=Hello", "lora-retrain": "?base=pony"}
@@ -97,6 +98,7 @@ class House:
             "lora": "mira",
             "version": "1",
             "sha256": "0" * 64,
+            "name": "gpu1",
         }
         path = re.sub(r"{(\w+)[^}]*}", lambda match: quote((ids | bad)[match[1]], safe=""), route.path)
         return path + _QUERIES.get(route.path.rpartition("/")[2], "")
