@@ -20,6 +20,7 @@ from server.api.services import (
     CATALOG,
     CHARACTERS,
     CHAT,
+    CHAT_PICTURES,
     FLEET,
     GATE,
     HTML,
@@ -39,6 +40,8 @@ from server.catalog.references import References
 from server.catalog.references.fetch import Fetcher
 from server.catalog.store import CharacterStore
 from server.chat.aside import Aside
+from server.chat.pictures.open import open_pictures_in_chat
+from server.chat.pictures.shown import ShownPictures
 from server.chat.reconcile.answering import Reconciler
 from server.chat.service import DRAIN_SECONDS, SAVE_SECONDS, ChatService
 from server.composition.erasing import eraser
@@ -148,9 +151,7 @@ async def _services(
             )
             accounts = Accounts(redis.busy, settings, owner_token=owner_token, clock=clock)
             characters = CharacterStore(folder.characters, clock=clock)
-            chat = ChatService(
-                memory, model, characters, settings, metrics, gate, clock=clock, save_seconds=overrides.save_seconds
-            )
+            shown = ShownPictures(redis.busy, memory)
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
             app[GATE] = gate
             references = References(
@@ -161,8 +162,7 @@ async def _services(
             app[OBJECTS], app[REFERENCES], app[LORAS], app[CATALOG] = objects, references, loras, catalog
             app[IMAGE_ORIGIN] = await objects.origin()
             app[SOURCES] = Sources.of(settings, folder, redis, chroma, embedder, objects)
-            app[RECONCILER], app[ASIDE] = Reconciler(chat, memory), Aside(model, gate, settings)
-            app[ACCOUNTS], app[CHAT], app[MONEY], app[ROUTING] = accounts, chat, money, routed.reporter
+            app[ACCOUNTS], app[MONEY], app[ROUTING] = accounts, money, routed.reporter
             app[CHECKS] = {
                 "redis": lambda: _ping(redis),
                 "chroma": chroma.check,
@@ -187,10 +187,28 @@ async def _services(
                     gate,
                     RenderLedger(money.ledger),
                     metrics.registry,
+                    pinned=shown.among,
                 ) as pictures,
             ):
-                app[FLEET], app[PICTURES] = fleet, pictures
-                app[ERASE] = eraser(chat, characters, catalog, references, pictures.previews, money.ledger)
+                in_chat = open_pictures_in_chat(
+                    redis.busy, memory, accounts, characters, catalog, pictures.previews, shown, clock
+                )
+                chat = ChatService(
+                    memory,
+                    model,
+                    characters,
+                    settings,
+                    metrics,
+                    gate,
+                    clock=clock,
+                    save_seconds=overrides.save_seconds,
+                    beside=in_chat.beside,
+                )
+                app[FLEET], app[PICTURES], app[CHAT_PICTURES], app[CHAT] = fleet, pictures, in_chat.pictures, chat
+                app[RECONCILER], app[ASIDE] = Reconciler(chat, memory), Aside(model, gate, settings)
+                app[ERASE] = eraser(
+                    chat, in_chat.pictures, characters, catalog, references, pictures.previews, money.ledger
+                )
                 yield
 
 

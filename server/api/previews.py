@@ -22,9 +22,11 @@ from server.api.respond import json_response
 from server.api.routes import Route
 from server.api.schemas import Query
 from server.api.services import CATALOG, OBJECTS, PICTURES, who_is_meant
+from server.catalog.items.model import Item
 from server.catalog.records import Viewer
 from server.errors import Forbidden, NotFound
 from server.render.previews import places
+from server.render.previews.previews import MOST_STATES
 from server.render.previews.start_frame import check_size, start_frame
 from server.render.previews.types import Person, Preview
 
@@ -65,9 +67,18 @@ async def of_character(request: web.Request) -> web.StreamResponse:
     page = await request.app[CATALOG].items.list(
         who.tenant, Viewer(who.user, who.admin), category=query.category, after=query.after, limit=query.limit
     )
-    found = await request.app[PICTURES].previews.of_character(who, query.character, page.items)
+    items = page.items if query.after else [*page.items, *await _own(request, who)]
+    found = await request.app[PICTURES].previews.of_character(who, query.character, items[:MOST_STATES])
     admin = principal(request).is_admin
     return json_response(PreviewsOut(previews=[PreviewOut.of(one, admin=admin) for one in found], next=page.next))
+
+
+async def _own(request: web.Request, who: Person) -> list[Item]:
+    """What somebody owns and the shop does not show: own uploads, and what it shows no more."""
+    if who.user is None:
+        return []
+    owned = (await request.app[CATALOG].inventory.owned(who.tenant, who.user)).owned
+    return [each.item for each in owned if not each.item.public]
 
 
 async def get(request: web.Request) -> web.StreamResponse:

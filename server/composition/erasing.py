@@ -6,6 +6,7 @@ from server.api.keys import Erase
 from server.catalog.catalog import Catalog
 from server.catalog.references import References
 from server.catalog.store import CharacterStore
+from server.chat.pictures.service import ChatPictures
 from server.chat.service import ChatService
 from server.render.previews.previews import Previews
 from server.routing.ledger.ledger import Ledger
@@ -15,6 +16,7 @@ __all__ = ["eraser"]
 
 def eraser(
     chat: ChatService,
+    in_chat: ChatPictures,
     characters: CharacterStore,
     catalog: Catalog,
     references: References,
@@ -31,6 +33,7 @@ def eraser(
         worn = await catalog.erase(tenant, user)
         renders = await previews.erase(tenant, user)  # before the references that their jobs would ask for
         pictures = await references.erase(tenant, user, catalog.items.shown)
+        await in_chat.erase(tenant, user)
         deleted = await chat.delete_user(tenant, user)
         renders += await previews.erase(tenant, user)  # a turn that was under way may have asked for one since
         await ledger.forget(tenant, user)  # and a reply may have made an attempt

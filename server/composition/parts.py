@@ -17,6 +17,7 @@ from server.api import (
     memory,
     openai,
     ops,
+    pictures,
     previews,
     references,
     routing,
@@ -31,7 +32,7 @@ __all__ = ["all_routes"]
 
 
 def all_routes() -> list[Route]:
-    chatting = (session, chat, openai, complete, memory, companion, characters)
+    chatting = (session, chat, pictures, openai, complete, memory, companion, characters)
     dressing = (looks, worn, items, inventory, references, catalog_exchange, previews, jobs, loras)
     parts = (*chatting, *dressing, usage, usage_table, routing, fleet, backup, admin, ops)
     return [route for part in parts for route in part.routes()]

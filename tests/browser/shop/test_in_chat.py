@@ -1,0 +1,97 @@
+"""Pictures in a conversation, as a person asks for them."""
+
+from playwright.async_api import Locator, expect
+
+from tests.browser.shop.counter import Shop
+from tests.fakes.comfyui import FakeComfy
+from tests.fakes.openai_server import FakeOpenAI
+
+
+def picture(shop: Shop) -> Locator:
+    return shop.visitor.replies.last.locator(".picture[data-state=ready] img")
+
+
+async def to_chat(shop: Shop) -> None:
+    await shop.page.get_by_role("link", name="Back to Mira").click()
+    await shop.visitor.is_with(shop.character)
+
+
+async def test_a_command_becomes_a_picture_that_stays(shop: Shop) -> None:
+    await to_chat(shop)
+    await shop.visitor.say("/picture a walk on the beach")
+    await expect(picture(shop)).to_be_visible()
+    await expect(shop.visitor.replies.last).to_contain_text("a walk on the beach")
+    await expect(shop.visitor.mine.last).to_contain_text("/picture a walk on the beach")
+    await shop.page.reload()
+    await expect(picture(shop)).to_be_visible()
+
+
+async def test_the_button_takes_what_is_written_as_the_scene(shop: Shop, comfy: FakeComfy) -> None:
+    await to_chat(shop)
+    await shop.visitor.composer.fill("in heavy rain")
+    await shop.page.get_by_role("button", name="Ask for a picture").click()
+    await expect(picture(shop)).to_be_visible()
+    assert any("in heavy rain" in str(graph) for graph in comfy.graphs.values())
+    assert not any("Mira" in str(graph) for graph in comfy.graphs.values())
+
+
+async def test_another_version_is_another_picture_and_both_are_kept(shop: Shop) -> None:
+    await to_chat(shop)
+    await shop.visitor.say("/picture by the window")
+    await expect(picture(shop)).to_be_visible()
+    first = await picture(shop).get_attribute("src")
+    await shop.visitor.replies.last.get_by_role("button", name="Another version").click()
+    await expect(shop.visitor.replies.last.locator(".versions__count")).to_have_text("2/2")
+    await expect(picture(shop)).to_be_visible()
+    assert await picture(shop).get_attribute("src") != first
+    await shop.visitor.replies.last.get_by_role("button", name="Previous version").click()
+    await expect(picture(shop)).to_have_attribute("src", first or "")
+
+
+async def test_what_is_given_is_worn_and_the_character_knows(shop: Shop, model: FakeOpenAI) -> None:
+    await shop.upload("Red dress")
+    await shop.button("Give", "Red dress").click()
+    await shop.visitor.is_with(shop.character)
+    await expect(shop.visitor.mine.last).to_contain_text("gives you “Red dress”")
+    await expect(picture(shop)).to_be_visible()
+    await expect(shop.visitor.replies.last).to_contain_text("Worn now")
+    await shop.visitor.talk("How do you like it?")
+    sent = model.requests[-1].text
+    assert "Mira wears now: Red dress" in sent
+    assert "Nora gave Mira: Red dress" in sent
+
+
+async def test_wear_by_name(shop: Shop) -> None:
+    await shop.upload("Silver scarf")
+    await to_chat(shop)
+    await shop.visitor.say("/wear scarf")
+    await expect(picture(shop)).to_be_visible()
+    await expect(shop.visitor.replies.last).to_contain_text("wearing “Silver scarf”")
+    await shop.visitor.say("/wear something unheard of")
+    await expect(shop.page.get_by_role("alert")).to_contain_text("something unheard of")
+
+
+async def test_a_picture_seen_can_be_worn(shop: Shop) -> None:
+    await shop.upload("Red dress")
+    status, _ = await shop.visitor.api.ask("GET", f"/v1/characters/{shop.character}/worn")
+    assert status == 200
+    await to_chat(shop)
+    _, owned = await shop.visitor.api.ask("GET", "/v1/inventory")
+    item = owned["owned"][0]["item"]["id"]
+    await shop.visitor.api.ask("POST", f"/v1/chat/{shop.character}/pictures", json={"item_id": item})
+    await shop.page.reload()
+    await expect(picture(shop)).to_be_visible()
+    await shop.visitor.replies.last.get_by_role("button", name="Wear this").click()
+    await expect(shop.visitor.replies.last).to_contain_text("Worn now")
+
+
+async def test_a_deleted_message_takes_its_picture_along(shop: Shop) -> None:
+    await to_chat(shop)
+    await shop.visitor.say("/picture something of my own")
+    await expect(picture(shop)).to_be_visible()
+    address = await picture(shop).get_attribute("src")
+    await shop.visitor.menu(shop.visitor.mine.last.get_by_role("button", name="More actions"), "Delete from here on")
+    await shop.visitor.confirm("Delete")
+    await expect(shop.visitor.mine).to_have_count(0)
+    answer = await shop.page.request.get(f"{shop.visitor.api.url}{address}")
+    assert answer.status == 404
