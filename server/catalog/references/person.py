@@ -3,8 +3,9 @@
 Two signs count. A face that fills much of the picture: a patch of skin colour in which the places of eyes and mouth are
 darker than forehead, cheeks and chin. And before a plain backdrop a head on top of a figure: a patch of skin of a
 head's shape, with hair or eyes, in the middle of the upper part. Of 277 pictures that ship with ComfyUI's workflow
-templates no one without a figure was taken for one, and a third of those with somebody were recognised: who is turned
-away, wears a mask or has no head in the picture is not. No face is known by this, and nothing about it is kept.
+templates none without a figure was taken for one, and ten of some forty-five with somebody were recognised: who is
+turned away, wears a mask, is small in a scene or has no head in the picture is not. No face is known by this, and
+nothing about it is kept.
 
 The comparison of light boxes is after Viola and Jones, "Rapid object detection using a boosted cascade of simple
 features" (CVPR 2001); the boxes here are drawn by hand.
