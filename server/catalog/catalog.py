@@ -41,7 +41,8 @@ class Catalog:
     ) -> Self:
         items = Items(state, references, clock=clock)
         inventory = Inventory(state, items, clock=clock)
-        return cls(items, inventory, Looks(state, loras), Worn(state), Importer(state, items, clock=clock))
+        looks = Looks(state, loras)
+        return cls(items, inventory, looks, Worn(state), Importer(state, items, looks, clock=clock))
 
     async def export(self, tenant: str, user: str) -> dict[str, Any]:
         """Everything that is a person's, as JSON: own uploads, inventory, what their characters have on."""

@@ -31,7 +31,7 @@ class Keys:
 
     @property
     def gone(self) -> str:
-        """Set of the ids of deleted items: none comes back."""
+        """Set of the ids of items that the shop had: none comes back."""
         return self._key("gone")
 
     @property

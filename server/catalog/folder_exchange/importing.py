@@ -20,7 +20,7 @@ from server.catalog.items.items import Items
 from server.catalog.items.model import Item
 from server.catalog.items.writing import Change, Changed, item_change, write
 from server.catalog.keys import Keys
-from server.catalog.looks.looks import check_names, look_change
+from server.catalog.looks.looks import Looks, check_names, decode_look, look_change
 from server.catalog.records import Viewer
 from server.catalog.scripts import STORE, Scripts
 from server.errors import Conflict, InvalidRequest, NotFound
@@ -32,6 +32,7 @@ NamesOf = Callable[[str], Awaitable[Sequence[str]]]
 """A character's id → what people call it; `NotFound` where there is no such character."""
 
 _TRIES = 5
+_TOLD = 20
 _LOOKUPS = 16  # at a time, at the object store
 
 
@@ -58,9 +59,10 @@ class Importer:
     """Imports into one tenant's shop."""
 
     def __init__(
-        self, state: Redis, items: Items, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, state: Redis, items: Items, looks: Looks, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._state = state
+        self._looks = looks
         self._scripts = Scripts(state)
         self._items = items
         self._clock = clock
@@ -91,10 +93,19 @@ class Importer:
                     await write(self._scripts, tenant, plan.changes)
                 except Changed:
                     continue
+                await self._tell(tenant, plan.changes)
             if plan.problems:
                 return Imported((), (), (), plan.problems)
             return Imported(plan.created, plan.changed, plan.unchanged, ())
         raise Conflict("The catalog is being changed by others all the time: try again.")
+
+    async def _tell(self, tenant: str, changes: Sequence[Change]) -> None:
+        """Whoever follows items and looks hears of a few; after a whole shop pictures would be made for hours."""
+        for change in changes if len(changes) <= _TOLD else ():
+            if change.key == Keys(tenant).looks:
+                await self._looks.told(tenant, decode_look(change.id, change.now))
+            else:
+                await self._items.told(tenant, decode_item(change.id, change.now))
 
     async def _plan(
         self,

@@ -6,23 +6,26 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
+import structlog
 from redis.asyncio import Redis
 
 from server.catalog.etags import matches
 from server.catalog.items import limits
 from server.catalog.items.codec import decode_item
 from server.catalog.items.drafts import ItemChanges, ItemDraft
-from server.catalog.items.model import Item, ItemPage
+from server.catalog.items.model import Item, ItemPage, OnItem
 from server.catalog.items.writing import Changed, item_change, write
 from server.catalog.keys import REFERENCES, Keys
 from server.catalog.places import check_place, id_at
 from server.catalog.records import Viewer
 from server.catalog.scripts import STORE, Scripts
-from server.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from server.errors import Conflict, Forbidden, InvalidRequest, NotFound, VestigeError
 from server.ids import check_slug, new_id
 from server.stores.errors import store_errors
 
 __all__ = ["Items", "KnownReferences"]
+
+_log = structlog.get_logger("vestige.catalog")
 
 _TRIES = 5
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
@@ -60,6 +63,19 @@ class Items:
         self._scripts = Scripts(state)
         self._references = references
         self._clock = clock
+        self._listeners: list[OnItem] = []
+
+    def on_put(self, listener: OnItem) -> None:
+        """Has `listener` told of every item that this process makes or changes."""
+        self._listeners.append(listener)
+
+    async def told(self, tenant: str, item: Item) -> None:
+        """Tells the listeners; one that fails changes nothing."""
+        for listener in self._listeners:
+            try:
+                await listener(tenant, item)
+            except VestigeError as error:
+                _log.warning("an item was not followed", item=item.id, reason=error.message)
 
     async def list(
         self,
@@ -139,7 +155,9 @@ class Items:
             await write(self._scripts, tenant, [change])
         except Changed:
             raise Conflict("There is an item with this id already.", field="id") from None
-        return decode_item(id, change.now)
+        made = decode_item(id, change.now)
+        await self.told(tenant, made)
+        return made
 
     async def update(
         self, tenant: str, id: str, changes: ItemChanges, viewer: Viewer, if_match: str | None = None
@@ -164,7 +182,9 @@ class Items:
                 await write(self._scripts, tenant, [change])
             except Changed:
                 continue  # read again: with `if_match` that ends here
-            return decode_item(id, change.now)
+            changed = decode_item(id, change.now)
+            await self.told(tenant, changed)
+            return changed
         raise Conflict("This item is being changed by others all the time: try again.", item_id=id)
 
     async def delete(self, tenant: str, id: str, viewer: Viewer, if_match: str | None = None) -> None:

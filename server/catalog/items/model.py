@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from server.catalog.records import Viewer
 
-__all__ = ["Grant", "How", "Item", "ItemPage", "OnGrant", "Owned"]
+__all__ = ["Grant", "How", "Item", "ItemPage", "OnGrant", "OnItem", "Owned"]
 
 How = Literal["bought", "granted", "gift", "uploaded"]
 """`bought`, `granted`: by the shop. `gift`: by another user, who has it no longer. `uploaded`: one's own picture."""
@@ -79,5 +79,7 @@ class Owned:
     grant: Grant
 
 
+OnItem = Callable[[str, Item], Awaitable[None]]
+"""`(tenant, item)`: told after an item was made or changed, in the process that did it."""
 OnGrant = Callable[[Grant], Awaitable[None]]
 """Is told of every grant but uploads, after it is durable: at least once, so by `Grant.id` it must do nothing twice."""

@@ -18,7 +18,7 @@ from server.ids import check_slug
 from server.loras.records import LoraRecord, LoraVersion
 from server.stores.errors import store_errors
 
-__all__ = ["Looks", "LoraVersions", "OnLook", "check_names", "look_change"]
+__all__ = ["Looks", "LoraVersions", "OnLook", "check_names", "decode_look", "look_change"]
 
 OnLook = Callable[[str, Look], Awaitable[None]]
 """`(tenant, look)`: told after a character has this look."""

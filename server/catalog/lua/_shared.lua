@@ -1,8 +1,9 @@
 -- Put before every script. `prefix` is a tenant's, and the names after it are those of keys.py.
 
-local function clock() -- milliseconds of Redis' own clock, so that servers need not agree on theirs
+-- Milliseconds of Redis' own clock, so that servers need not agree on theirs; with a fraction, so that order is kept.
+local function clock()
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  return time[1] * 1000 + time[2] / 1000
 end
 
 -- An item is in an inventory no longer: nobody is named as its giver, and no character of that person has it on.

@@ -30,7 +30,8 @@ for _, change in ipairs(changes) do
     redis.call('HSET', change.key, change.id, change.now)
   else
     redis.call('HDEL', change.key, change.id)
-    if next(change.leaves) then redis.call('SADD', KEYS[1], change.id) end
+    -- nobody chooses the id of an upload, so it cannot come back; were they noted too, one person could fill the store
+    if change.owner == '' and next(change.leaves) then redis.call('SADD', KEYS[1], change.id) end
   end
   for shelf, place in pairs(change.leaves) do redis.call('ZREM', shelf, place) end
   for shelf, place in pairs(change.joins) do redis.call('ZADD', shelf, 0, place) end

@@ -8,8 +8,10 @@ from server.catalog.items import limits
 from server.catalog.items.drafts import ItemChanges, ItemDraft
 from server.catalog.items.inventory import Inventory
 from server.catalog.items.items import Items
+from server.catalog.items.model import Item
 from server.catalog.records import Viewer
-from server.errors import Conflict, Forbidden, InvalidRequest, NotFound, TooLarge, VestigeError
+from server.errors import Conflict, Forbidden, InvalidRequest, NotFound, TooLarge, Unavailable, VestigeError
+from server.stores.redis import RedisPair
 from tests.catalog.items.conftest import ADMIN, ANNA, BEN, BLUE, KEEPER, RED, Make, Pictures
 
 
@@ -217,3 +219,27 @@ async def test_an_id_that_is_none(items: Items, make: Make) -> None:
             await make(id=bad)
         with pytest.raises(NotFound):
             await items.get("home", bad, ADMIN)
+
+
+async def test_uploads_that_come_and_go_leave_nothing_behind(items: Items, make: Make, redis_pair: RedisPair) -> None:
+    for _ in range(3):
+        own = await make(owner="anna", reference=RED)
+        await items.delete("home", own.id, ANNA)
+    assert await redis_pair.state.keys("*") == []
+
+
+async def test_who_follows_items_hears_of_each_and_may_fail(items: Items, make: Make) -> None:
+    heard: list[tuple[str, str]] = []
+
+    async def fails(tenant: str, item: Item) -> None:
+        raise Unavailable("Not now.")
+
+    async def hears(tenant: str, item: Item) -> None:
+        heard.append((tenant, item.title))
+
+    items.on_put(fails)
+    items.on_put(hears)
+    made = await make()
+    await items.update("home", made.id, ItemChanges(title="Blue coat"), KEEPER)
+    await items.delete("home", made.id, KEEPER)
+    assert heard == [("home", "Red coat"), ("home", "Blue coat")]
