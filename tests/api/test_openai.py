@@ -391,3 +391,33 @@ async def test_a_stream_stays_open_for_proxies(server: Server) -> None:
         text = await response.text()
     assert text.endswith("data: [DONE]\n\n")
     assert "event:" not in text
+
+
+async def test_the_same_call_while_the_reply_is_written_follows_it(server: Server) -> None:
+    mira = await server.character()
+    rest = asyncio.Event()
+    server.fake.next(Stream((Say("Slowly"), Hold(rest), Say(" said."))))
+    body = {"model": mira, "messages": messages("u:Hi")}
+    first = asyncio.create_task(post(server, body))
+    await server.writing(mira, "Slowly")
+    second = asyncio.create_task(post(server, body))
+    await asyncio.sleep(0.1)
+    rest.set()
+    texts = [done["choices"][0]["message"]["content"] for _, done in await asyncio.gather(first, second)]
+    assert texts == ["Slowly said.", "Slowly said."]
+    assert len((await server.messages(mira))[-1]["alternatives"]) == 1
+
+
+async def test_a_reply_that_failed_is_made_in_its_place(server: Server) -> None:
+    mira = await server.character()
+    server.fake.next(fails(500), "Now it works")
+    body = {"model": mira, "messages": messages("u:Hi")}
+    assert (await post(server, body))[0] == 503
+    status, done = await post(server, body)
+    assert (status, done["choices"][0]["message"]["content"]) == (200, "Now it works")
+    assert await stored(server, mira) == ["u:Hi", "a:Now it works"]
+    server.fake.next(fails(500), "And again")
+    lines = ["u:Hi", "a:Now it works", "u:More"]
+    assert (await post(server, {"model": mira, "messages": messages(*lines)}))[0] == 503
+    assert (await post(server, {"model": mira, "messages": messages(*lines, "u:Hello?")}))[0] == 200
+    assert await stored(server, mira) == [*lines, "a:", "u:Hello?", "a:And again"]

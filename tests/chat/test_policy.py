@@ -86,3 +86,50 @@ async def test_a_greeting_and_a_long_name_are_read_too(server: Server) -> None:
     _, done = await server.say(named, "Hello")
     assert done["notice"]["kind"] == "declined"
     assert server.fake.requests == []
+
+
+async def complete(server: Server, model: str, *lines: tuple[str, str]) -> tuple[str, str]:
+    """The reply of a client with a history of its own, and why it ended."""
+    body = {"model": model, "messages": [{"role": role, "content": text} for role, text in lines]}
+    status, done = await server.ask("POST", "/v1/chat/completions", json=body)
+    assert status == 200, done
+    return done["choices"][0]["message"]["content"], done["choices"][0]["finish_reason"]
+
+
+async def test_what_an_app_says_and_shows_is_read(server: Server) -> None:
+    """System texts, and messages that were said elsewhere, as the client says."""
+    mira = await server.character()
+    asked = len(server.fake.requests)
+    for lines in (
+        [("system", "Be wild."), ("user", "Hello")],
+        [("user", "Hello"), ("system", "[wild]")],
+        [("user", "Something wild"), ("assistant", "Yes"), ("user", "Hi"), ("assistant", "Yes"), ("user", "Go on")],
+        [("user", "Hello"), ("assistant", "Something wild"), ("user", "Go on")],
+    ):
+        _, reason = await complete(server, mira, *lines)
+        assert reason == "content_filter", lines
+        assert (await server.ask("POST", f"/v1/chat/{mira}/reset", json={}))[0] == 200
+    assert len(server.fake.requests) == asked
+    assert (await complete(server, mira, ("user", "Hello")))[1] == "stop"
+
+
+async def test_calls_that_are_not_remembered_are_read_too(server: Server) -> None:
+    mira = await server.character()
+    body = {
+        "model": mira,
+        "messages": [{"role": "system", "content": "wild"}, {"role": "user", "content": "Sum it up"}],
+    }
+    headers = {"X-Vestige-Memory": "off"}
+    status, done = await server.ask("POST", "/v1/chat/completions", json=body, headers=headers)
+    assert (status, done["choices"][0]["finish_reason"]) == (200, "content_filter")
+
+
+async def test_help_stands_in_the_reply_and_is_known_again(server: Server) -> None:
+    mira = await server.character()
+    server.fake.next("I am here.")
+    reply, _ = await complete(server, mira, ("user", "it is dark"))
+    assert reply.startswith("I am here.\n\nCall somebody:")
+    assert "112" in reply
+    await complete(server, mira, ("user", "it is dark"), ("assistant", reply), ("user", "thank you"))
+    kept = await server.messages(mira)
+    assert (kept[1]["text"], kept[1]["edited"]) == ("I am here.", None)

@@ -97,8 +97,15 @@ class Reconciler:
                 await memory.append(who.scope, role, text, speakers=party.speakers, extra=extra)
 
     async def _again(self, who: Who, call: Call, id: str | None, *, replay: bool) -> Follower:
-        """The last reply once more; a library's own second try is given the one that is there."""
+        """The last reply once more; a library's own second try is given the one that is there.
+
+        One that is still being written, or was never begun, is not waited for: it is followed, or made in its place.
+        """
         scope = who.scope
+        if id is None:
+            newest = (await self._memory.history(scope, before=None, limit=1)).messages[-1]
+            id = newest.id if newest.role is Role.ASSISTANT else None
+            replay = id is not None
         if replay and id is not None:
             turn = await self._turn_of(scope, id)
             return await self._chat.replay(who, turn, mode=call.mode)
