@@ -39,7 +39,7 @@ from server.chat.party import Party, Who
 from server.chat.reconcile.answering import Call
 from server.chat.reconcile.sent import Line, Sent, read_sent
 from server.chat.reconcile.tasks import is_task
-from server.chat.service import idempotency
+from server.chat.replies import idempotency
 from server.errors import Forbidden, InvalidId, InvalidRequest, ModelRefused, NotFound, VestigeError
 from server.ids import check_slug, new_id
 from server.memory.messages import Alternative, Role

@@ -1,8 +1,6 @@
 """`ChatService`: taking turns with a character, and changing what was said."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,7 +9,7 @@ from datetime import datetime
 from server.catalog.records import Viewer
 from server.catalog.store import CharacterStore
 from server.chat.context import Context
-from server.chat.events import Accepted, Done
+from server.chat.events import Accepted
 from server.chat.flight import InFlight
 from server.chat.frontend import FRONTEND_SHARE, Frontend
 from server.chat.generation import Generator, Job
@@ -19,21 +17,19 @@ from server.chat.lines import Lines
 from server.chat.live import Follower, LiveTurn
 from server.chat.party import Party, Who
 from server.chat.prompt import Prompt
+from server.chat.replies import GREETING_ID, Within, already_made, greeting_shown, idempotency, is_nothing, live_of
 from server.chat.wardrobe import Bare, Beside
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ids import Scope, parse_message_id
-from server.memory.messages import CHAT, Alternative, Message, Role, Status, Turn
+from server.memory.messages import CHAT, Message, Role, Turn
 from server.memory.recall import Question
 from server.memory.service import Memory
-from server.memory.views import DeletedCounts, Idempotency, Page
+from server.memory.views import DeletedCounts, Page
 from server.metrics import Metrics
 from server.policy.gate import Gate
 from server.routing.policy.routes import check_mode
 from server.routing.types import LanguageModel
 from server.settings import Settings
-
-GREETING_ID = "greeting"
-"""The id of a greeting that is shown and not stored yet: the first turn stores it."""
 
 SAVE_SECONDS = 30.0
 DRAIN_SECONDS = 10.0
@@ -44,15 +40,6 @@ _WRITING = "This reply is still being written: wait for it, or stop it."
 _NO_QUESTION = (
     "No message of yours stands before this reply, so it cannot be generated again: swipe to another instead."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """A turn in a client's own history: which of its chats, what it says beside, and the key it came with."""
-
-    chat: str
-    frontend: Frontend
-    claim: Idempotency | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +156,8 @@ class ChatService:
             raise InvalidRequest(_NO_QUESTION, field="message_id")
         job = Job(
             party,
-            _live(who.scope, target),
-            mode="fill" if _nothing(target) else "add",
+            live_of(who.scope, target),
+            mode="fill" if is_nothing(target) else "add",
             message=question.text,
             query=question.text,
             before_seq=question.seq,
@@ -196,7 +183,7 @@ class ChatService:
             raise Conflict("Only the last reply can be continued.")
         job = Job(
             party,
-            _live(who.scope, target),
+            live_of(who.scope, target),
             mode="replace",
             message=None,
             query=target.text,
@@ -235,7 +222,7 @@ class ChatService:
             party = await self.party(who, None)
         except NotFound:  # the character was deleted: what was said stays readable
             return Opened(page)
-        return Opened(page, _shown(party, self._clock()))
+        return Opened(page, greeting_shown(party, self._clock()))
 
     async def choose(self, who: Who, message_id: str, index: int) -> Message:
         """Makes another alternative the one that was said.
@@ -389,12 +376,12 @@ class ChatService:
         for live in self._flight.writing(party.scope, reply.id):
             if live.running:
                 return live.follow(accepted)
-        if turn.replayed and not _nothing(reply):
+        if turn.replayed and not is_nothing(reply):
             self._metrics.turn("replayed")
-            return _stored(party.scope, reply, user.id, accepted)
+            return already_made(party.scope, reply, user.id, accepted)
         job = Job(
             party,
-            _live(party.scope, reply),
+            live_of(party.scope, reply),
             mode="fill",
             message=user.text,
             query=user.text,
@@ -414,46 +401,3 @@ class ChatService:
     def _refuse_while_written(self, scope: Scope, message_id: str) -> None:
         if self._flight.writing(scope, message_id):
             raise Conflict(_WRITING)
-
-
-def _live(scope: Scope, reply: Message) -> LiveTurn:
-    return LiveTurn(scope, parse_message_id(reply.id)[0], reply.seq)
-
-
-def _nothing(reply: Message) -> bool:
-    """Whether a reply still has to be made: its first try failed, or its server died."""
-    return all(
-        one.status is Status.PENDING or (one.status is Status.FAILED and not one.text) for one in reply.alternatives
-    )
-
-
-def _stored(scope: Scope, reply: Message, user_id: str, accepted: Accepted) -> Follower:
-    live = _live(scope, reply)
-    said = reply.said
-    live.push(said.text)
-    live.end(Done(reply, user_id, said.prompt_tokens or 0, said.completion_tokens or 0, replayed=True))
-    return live.follow(accepted)
-
-
-def _shown(party: Party, at: datetime) -> Message | None:
-    """The greeting as it would begin the conversation."""
-    greeting = party.greeting()
-    if greeting is None:
-        return None
-    return Message(
-        id=GREETING_ID,
-        seq=0,
-        role=Role.ASSISTANT,
-        created=at,
-        alternatives=tuple(Alternative(text, at) for text in greeting.texts),
-        chosen=greeting.chosen,
-    )
-
-
-def idempotency(key: str, body: object) -> Idempotency:
-    """A client's key and what it asked, as hashes."""
-    return Idempotency(_hash(key), _hash(body))
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

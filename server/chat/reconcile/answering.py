@@ -12,7 +12,8 @@ from server.chat.party import Party, Who
 from server.chat.reconcile.align import Kept, key
 from server.chat.reconcile.plan import Add, Again, Choose, Drop, Edit, GoOn, Greet, Plan, Say, Step, reconcile
 from server.chat.reconcile.sent import Sent
-from server.chat.service import ChatService, Within
+from server.chat.replies import Within
+from server.chat.service import ChatService
 from server.errors import Conflict
 from server.ids import Scope
 from server.memory.messages import CHAT, ELSEWHERE, Message, Role, Status, Turn
