@@ -43,6 +43,9 @@ BODIES: dict[str, Json] = {
     "UserChange": {"name": "Hello"},
     "KeyDraft": {"name": "Hello", "scopes": ["chat"]},
     "ReferenceByUrl": {"url": "https://shop.invalid/dress.png"},
+    "PreviewIn": {"character_id": "mira", "item_id": "coat"},
+    "StartFrameIn": {"width": 512, "height": 512},
+    "PrerenderIn": {"character_id": "mira"},
     "LoraDraft": {"sha256": "0" * 64},
     "LoraPromotion": {"version": 1},
     "LoraRollback": {},
@@ -99,6 +102,10 @@ class House:
             "version": "1",
             "sha256": "0" * 64,
             "name": "gpu1",
+            "key": "0" * 64,
+            "size": "512x512",
+            "job_id": "job-1",
+            "plan_id": "plan-1",
         }
         path = re.sub(r"{(\w+)[^}]*}", lambda match: quote((ids | bad)[match[1]], safe=""), route.path)
         return path + _QUERIES.get(route.path.rpartition("/")[2], "")

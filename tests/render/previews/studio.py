@@ -6,6 +6,7 @@ async with studio(make_settings) as s:
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -23,17 +24,20 @@ from server.catalog.items.drafts import ItemDraft
 from server.catalog.items.model import Item
 from server.catalog.looks.model import LookFields, Scene
 from server.catalog.records import Viewer
+from server.datafolder import DataFolder
 from server.render.fleet.fleet import Fleet
 from server.render.jobs.jobs import Jobs
 from server.render.previews.open import Pictures
 from server.render.worker.process import opened
 from server.render.worker.worker import Worker
 from server.settings import Plan, Settings
+from server.stores.valkey import running_socket
 from tests.conftest import LOOK as FIND
 from tests.fakes.comfyui import FakeComfy, fake_comfy
 from tests.fakes.openai_server import FakeOpenAI
 from tests.harness import Json, Server, running, until
 from tests.render.graphs.described import CHECKPOINTS, described
+from tests.system.instance import children
 
 MakeSettings = Callable[..., Settings]
 SCENE = Scene(prompt="in a garden", width=64, height=96, steps=4)
@@ -139,6 +143,31 @@ class Studio:
         """The files of the data folder that hold this text, as another process sees them."""
         argv = [sys.executable, "-I", "-c", FIND, str(self.settings.data), text]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    def valkey_pid(self) -> int:
+        """Of the embedded Valkey, which is a child of this process."""
+        (found,) = [pid for pid, name in children(os.getpid()).items() if name.startswith("valkey")]
+        return found
+
+    async def finished_whatever(self, preview: Json) -> None:
+        """Once the picture is there, through a store that does not always answer."""
+
+        async def there() -> bool:
+            status, found = await self.server.ask("GET", f"/v1/previews/{preview['key']}")
+            return status == 200 and found["state"] == "ready"
+
+        await until(there)
+
+    @asynccontextmanager
+    async def beside(self, data: Path) -> AsyncIterator[Server]:
+        """Another server over the same stores, with the same characters."""
+        shutil.copytree(self.settings.data / "characters", data / "characters")
+        (data / "schema.json").write_bytes((self.settings.data / "schema.json").read_bytes())
+        redis_url = f"unix://{running_socket(DataFolder(self.settings.data).redis)}"
+        given = self.settings.model_dump() | {"data": data, "redis_url": redis_url}
+        given["objects_url"] = str(DataFolder(self.settings.data).objects)
+        async with running(Settings(**given), self.server.fake) as server:
+            yield server
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Worker]:
