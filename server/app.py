@@ -150,7 +150,7 @@ async def _services(
                 clock=clock,
             )
             accounts = Accounts(redis.busy, settings, owner_token=owner_token, clock=clock)
-            characters = CharacterStore(folder.characters, clock=clock)
+            characters = CharacterStore(settings.characters or folder.characters, clock=clock)
             shown = ShownPictures(redis.busy, memory)
             app[REDIS], app[MODEL], app[MEMORY], app[CHARACTERS] = redis, model, memory, characters
             app[GATE] = gate

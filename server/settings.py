@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     # where
     data: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("vestige", appauthor=False)))
     """The data folder: messages, characters, keys, everything. One server at a time."""
+    characters: Path | None = None
+    """The characters' folder, where several servers share one (with file locks); in the data folder where unset."""
     host: str = "127.0.0.1"
     """The address to listen on. Anything but loopback needs an API key or a user first."""
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT

@@ -80,11 +80,14 @@ async def _fill(path: Path, settings: Settings) -> None:
                 open_objects(settings) as objects,
             ):
                 await _refuse_what_is_there(redis.state)
+                characters = settings.characters or folder.characters
+                if characters.exists() and any(characters.iterdir()):
+                    raise BackupError(f"{characters} holds characters already: restore into an empty folder.")
                 await load(redis.state, _redis_rows(path))
                 await _windows(path, chroma, embedder)
                 for name, file in _members(path, "characters/", "objects/"):
                     if name.startswith("characters/"):
-                        await asyncio.to_thread(_write, folder.characters / name.removeprefix("characters/"), file)
+                        await asyncio.to_thread(_write, characters / name.removeprefix("characters/"), file)
                     else:
                         await objects.put(
                             name.removeprefix("objects/"), await asyncio.to_thread(_spooled, file, folder)

@@ -63,7 +63,7 @@ class Sources:
         """Everything; but for pictures in a bucket, which has copies of its own."""
         elsewhere = settings.objects_url is not None and settings.objects_url.startswith("s3://")
         kept = None if elsewhere else objects
-        return cls(redis.state, chroma, embedder, folder.characters, kept, settings)
+        return cls(redis.state, chroma, embedder, settings.characters or folder.characters, kept, settings)
 
 
 async def take_backup(sources: Sources) -> AsyncIterator[bytes]:

@@ -13,7 +13,6 @@ disappears by one rename each, so a crash leaves it whole or absent.
 
 import hashlib
 import secrets
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +26,7 @@ from server.catalog.cards import OURS, Card
 from server.catalog.limits import CARD_BYTES, FILE_BYTES, STORED_BYTES
 from server.catalog.reading import read_card
 from server.catalog.records import CharacterRecord, Ownership
+from server.catalog.shelf_lock import ShelfLock
 from server.catalog.shipped import sample_cards
 from server.catalog.slugs import free_id, is_slug
 from server.errors import InvalidCard, InvalidRequest, NotFound, TooLarge
@@ -48,7 +48,7 @@ class Shelf:
     """
 
     def __init__(self, folder: Path, tenant: str, clock: Callable[[], datetime]) -> None:
-        self.lock = threading.RLock()
+        self.lock = ShelfLock(folder.with_name(f".{folder.name}.lock"))
         self._folder = folder
         self._tenant = tenant
         self._clock = clock
@@ -58,7 +58,7 @@ class Shelf:
 
     def records(self) -> list[CharacterRecord]:
         """Every character, by name. Card files that were put into the folder are taken in first."""
-        with self.lock:
+        with self.lock.here:
             self._open()
             for path in sorted(self._folder.iterdir()):
                 if path.name.startswith("."):
@@ -66,7 +66,8 @@ class Shelf:
                 if files.stamp(path / CARD) is not None:
                     self._name_properly(path)
                 elif path.suffix.lower() in _CARD_FILES:
-                    self._take_in(path)
+                    with self.lock:
+                        self._take_in(path)
             found = [record for path in self._folder.iterdir() if (record := self._load(path.name)) is not None]
             self._known = {record.id: self._known[record.id] for record in found}
             return sorted(found, key=lambda record: (record.card.name.casefold(), record.id))
@@ -79,7 +80,7 @@ class Shelf:
             NotFound: there is none.
         """
         check_slug(id, "character_id")
-        with self.lock:
+        with self.lock.here:
             self._open()
             record = self._load(id)
         if record is None:
@@ -142,6 +143,11 @@ class Shelf:
         """Makes a new tenant's folder with the samples in it, and clears what a crash left."""
         if self._ready:
             return
+        with self.lock:  # what another server is just making is no leftover
+            self._make()
+        self._ready = True
+
+    def _make(self) -> None:
         if self._folder.is_dir():
             files.remove_leftovers(self._folder, _PART)
         else:
@@ -154,7 +160,6 @@ class Shelf:
             files.sync_folder(part)
             part.rename(self._folder)
             files.sync_folder(self._folder.parent)
-        self._ready = True
 
     def _add(self, card: Card, portrait: bytes | None, owner: str | None, shared: bool) -> CharacterRecord:
         part = self._part()
@@ -184,9 +189,10 @@ class Shelf:
         """A character's folder that a person named as no id is gets an id made from that name."""
         if is_slug(folder.name) or folder.is_symlink():
             return
-        id = free_id(folder.name, self._is_taken)
         try:
-            folder.rename(self._folder / id)
+            with self.lock:
+                id = free_id(folder.name, self._is_taken)
+                folder.rename(self._folder / id)
         except OSError as error:
             log.warning("character_folder_refused", tenant=self._tenant, file=folder.name, reason=error.strerror)
             return
