@@ -180,6 +180,8 @@ class _Line:
         if self.broken:
             return
         self.broken = True
+        if not isinstance(error, RedisError | OSError):  # such as uvloop's for a transport that was just closed
+            error = RedisConnectionError(f"the connection broke: {error}")
         waiting, self._waiting = self._waiting, deque()
         for _, asker in waiting:
             if not asker.done():

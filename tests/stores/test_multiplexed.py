@@ -155,6 +155,20 @@ async def test_a_connection_that_breaks_fails_all_on_it_and_nothing_is_sent_agai
     assert scripted.connections == before + 1
 
 
+async def test_whatever_breaks_the_connection_is_a_connection_error(
+    client: MultiplexedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def closed(*_: object, **__: object) -> None:
+        raise RuntimeError("unable to perform operation on <UnixTransport closed=True>; the handler is closed")
+
+    await client.ping()
+    with monkeypatch.context() as broken:
+        broken.setattr(UnixDomainSocketConnection, "send_packed_command", closed)
+        with pytest.raises(RedisConnectionError, match="handler is closed"):
+            await client.get("x")
+    assert await client.get("x") is None
+
+
 async def test_a_store_that_does_not_answer_is_waited_for_once(scripted: Scripted) -> None:
     client, began = scripted.client, time.monotonic()
     found = await asyncio.gather(client.llen("a"), client.get("b"), return_exceptions=True)
