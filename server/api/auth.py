@@ -1,5 +1,7 @@
 """Who is asking: the credential of a request, and whom it acts for. The rules are DESIGN's "Who may do what"."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -9,7 +11,7 @@ from server.accounts.principal import Principal
 from server.api.clients import client_address, is_loopback
 from server.api.hosts import came_by_https, has_own_origin, host_port
 from server.api.keys import ACCOUNTS, METRICS, PRINCIPAL, SETTINGS, STALE_COOKIE, STANDINGS
-from server.errors import Forbidden, InvalidRequest, Unauthenticated
+from server.errors import Forbidden, GenerationDisabled, InvalidRequest, StoreUnavailable, Unauthenticated
 from server.ids import Scope
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "acting_scope",
     "acting_user",
     "authenticate",
+    "before_generating",
     "limit_turns",
     "principal",
     "require",
@@ -118,15 +121,31 @@ def acting_scope(request: web.Request, character_id: str, user_id: str | None = 
     return Acting(Scope(who.tenant, acting_user(request, user_id), character_id), who.tier)
 
 
+@contextmanager
+def before_generating() -> Iterator[None]:
+    """Around what must be known before a model may be asked: who it is for, and whether they may ask again.
+
+    Raises:
+        GenerationDisabled: the store that knows does not answer. It is the one that holds the ledger.
+    """
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise GenerationDisabled(f"Nothing is generated now. {error.message}", **error.details) from error
+
+
 async def limit_turns(request: web.Request, acting: Acting) -> None:
     """Counts one turn against the plan of the user it is for.
 
     Raises:
         RateLimited: the plan's turns per minute are used up; details.retry_after in seconds.
+        GenerationDisabled: they cannot be counted.
     """
     plan = request.app[SETTINGS].plan(acting.tier)
     quota = turns(acting.scope.tenant, acting.scope.user, plan.turns_per_minute)
-    _note(request, await request.app[ACCOUNTS].count(quota))
+    with before_generating():
+        counted = await request.app[ACCOUNTS].count(quota)
+    _note(request, counted)
 
 
 def _note(request: web.Request, counted: Counted) -> None:

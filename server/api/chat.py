@@ -175,6 +175,7 @@ def routes() -> list[Route]:
             request=ChatIn,
             response=DoneOut,
             events=_EVENTS,
+            generates=True,
         ),
         Route(
             "POST",
@@ -187,6 +188,7 @@ def routes() -> list[Route]:
             request=ReplyIn,
             response=DoneOut,
             events=_EVENTS,
+            generates=True,
         ),
         Route(
             "POST",
@@ -199,6 +201,7 @@ def routes() -> list[Route]:
             request=ReplyIn,
             response=DoneOut,
             events=_EVENTS,
+            generates=True,
         ),
         Route(
             "POST", one + "/swipe", swipe, "chat", "Choose an alternative", _TAG, request=SwipeIn, response=MessageOut

@@ -252,5 +252,6 @@ def routes() -> list[Route]:
             request=CompleteIn,
             response=CompleteOut,
             events={"token": TokenOut, "done": CompleteOut, "error": CompleteError},
+            generates=True,
         )
     ]

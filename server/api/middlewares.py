@@ -23,7 +23,14 @@ from server.api.hosts import check_host, check_origin
 from server.api.keys import ERRORS, METRICS, PRINCIPAL, REQUEST_ID, SETTINGS, STALE_COOKIE, STANDINGS, STARTED
 from server.api.respond import error_json, json_response, limit_headers
 from server.api.wire import LINE_BYTES, WireLog
-from server.errors import RateLimited, StoreUnavailable, Unauthenticated, UnsupportedMedia, VestigeError
+from server.errors import (
+    GenerationDisabled,
+    RateLimited,
+    StoreUnavailable,
+    Unauthenticated,
+    UnsupportedMedia,
+    VestigeError,
+)
 
 __all__ = ["install", "server_options"]
 
@@ -112,7 +119,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except VestigeError as error:
-        if isinstance(error, StoreUnavailable):
+        if isinstance(error, StoreUnavailable | GenerationDisabled):
             request.app[METRICS].store_error(str(error.details.get("store", "other")))
         shape = request.get(ERRORS)
         response = error_json(error, None if shape is None else shape(error))

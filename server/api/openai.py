@@ -274,6 +274,7 @@ def routes() -> list[Route]:
             response=CompletionOut,
             events={"data": ChunkOut},
             errors=error_body,
+            generates=True,
         ),
         Route(
             "GET",

@@ -1,13 +1,14 @@
 """One declaration per operation. The router and the OpenAPI document are both made from it, so they cannot drift."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from server.api.auth import authenticate
+from server.api.auth import authenticate, before_generating
 from server.api.keys import ERRORS, SETTINGS, ErrorBody
 from server.settings import Settings
 
@@ -24,7 +25,7 @@ class Route:
     `access`: `open` to everyone; `ops` to everyone on a server that only loopback reaches, else to any credential;
     `any` to every credential; or the scope it takes. The check runs before the handler, so a handler cannot forget it.
     `events`: the server-sent events of an operation that streams, name → model of the data. `errors`: how its errors
-    look where clients expect another shape than ours.
+    look where clients expect another shape than ours. `generates`: a model's reply is what is asked for.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -42,6 +43,7 @@ class Route:
     produces: tuple[str, ...] = JSON
     events: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     errors: ErrorBody | None = None
+    generates: bool = False
 
 
 ROUTES: web.AppKey[list[Route]] = web.AppKey("routes", list)
@@ -63,7 +65,8 @@ def guarded(route: Route) -> Handler:
         if route.errors is not None:
             request[ERRORS] = route.errors
         if access != "open" and not (access == "ops" and only_loopback(request.app[SETTINGS])):
-            who = await authenticate(request)
+            with before_generating() if route.generates else nullcontext():
+                who = await authenticate(request)
             if access not in ("ops", "any"):
                 who.need(access)
         return await route.handler(request)

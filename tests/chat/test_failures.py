@@ -182,6 +182,9 @@ class TestStore:
             status, error = await turn
             assert (status, error["error"]["code"]) == (503, "store_unavailable")
             status, error = await server.say(mira, "Are you there?")
+            assert (status, error["error"]["code"]) == (503, "generation_disabled")
+            assert error["error"]["details"] == {"store": "state"}
+            status, error = await server.ask("GET", f"/v1/chat/{mira}/messages")
             assert (status, error["error"]["code"]) == (503, "store_unavailable")
             await valkey.launch()
             user, reply = await server.messages(mira)

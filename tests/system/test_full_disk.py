@@ -71,7 +71,7 @@ async def test_a_full_disk(disk: Path) -> None:
             assert error["code"] == "store_unavailable"
             assert "disk full" in error["message"]
             refused = await talk.turn(server)
-            assert (refused.accepted, refused.failed) == (False, ["store_unavailable"])
+            assert (refused.accepted, refused.failed) == (False, ["generation_disabled"])
             await talk.kept(server)
             filler.unlink()
             filler = fill(disk)

@@ -105,7 +105,7 @@ class Ledger:
         except StoreUnavailable as error:
             self._metrics.blocked.labels("ledger").inc()
             self.start(self._void(hold))  # it may have been done, and only the answer is lost
-            raise GenerationDisabled(_DISABLED) from error
+            raise GenerationDisabled(_DISABLED, store="ledger") from error
         except asyncio.CancelledError:
             self.start(self._void(hold))
             raise
