@@ -303,12 +303,13 @@ class ChatService:
         """Deletes everything of a conversation, pins too."""
         async with self._beginning.turn(who.scope):
             await self._flight.stop(self._flight.of(who.scope), Conflict(_DELETED))
+            await self._beside.before_clearing(who.scope.tenant, who.scope.user, who.scope.character)
             await self._memory.clear(who.scope)
-            await self._beside.after_removal(who.scope)
 
     async def delete_user(self, tenant: str, user: str) -> DeletedCounts:
         """Deletes every conversation of a person."""
         await self._flight.stop(self._flight.of_person(tenant, user), Conflict(_DELETED))
+        await self._beside.before_clearing(tenant, user)
         return await self._memory.delete_user(tenant, user)
 
     # work in flight

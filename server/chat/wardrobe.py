@@ -37,6 +37,10 @@ class Beside(Protocol):
         """Messages were deleted, forgotten or reset: what belonged to them goes too."""
         ...
 
+    async def before_clearing(self, tenant: str, user: str, character: str | None = None) -> None:
+        """All that was said with a character, or with all, is about to be deleted, from the files too."""
+        ...
+
 
 class Bare:
     """The `Beside` of a server without a catalog."""
@@ -48,4 +52,7 @@ class Bare:
         pass
 
     async def after_removal(self, scope: Scope) -> None:
+        pass
+
+    async def before_clearing(self, tenant: str, user: str, character: str | None = None) -> None:
         pass

@@ -97,7 +97,7 @@
  * @property {number} queue
  * @property {number} strangers
  * @property {boolean} drained
- * @property {number|null} benched_until  seconds since 1970
+ * @property {string|null} benched_until
  * @property {number|null} seconds
  * @property {string[]} problems
  *

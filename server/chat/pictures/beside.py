@@ -1,6 +1,6 @@
 """What chat knows and tells of pictures, gifts and clothes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from server.chat.party import Party
@@ -38,6 +38,12 @@ class BesidePictures:
 
     async def after_removal(self, scope: Scope) -> None:
         await self._dresser.tidy(scope)
-        gone = await self._shown.gone(scope)
+        await self._drop(scope.tenant, await self._shown.gone(scope))
+
+    async def before_clearing(self, tenant: str, user: str, character: str | None = None) -> None:
+        await self._dresser.erase(tenant, user, character)
+        await self._drop(tenant, await self._shown.erase(tenant, user, character))
+
+    async def _drop(self, tenant: str, gone: Collection[str]) -> None:
         if gone:
-            await self._dropper.drop(scope.tenant, sorted(gone))
+            await self._dropper.drop(tenant, sorted(gone))

@@ -68,10 +68,16 @@ class Dresser:
                 with store_errors("pictures"):
                     await self._state.hdel(Keys.in_scope(scope).given, f"{scope.character} {item}")
 
-    async def erase(self, tenant: str, user: str) -> None:
-        """Takes out what a person gave; what is worn is the catalog's to take out."""
+    async def erase(self, tenant: str, user: str, character: str | None = None) -> None:
+        """Takes out what a person gave to a character, or to all; what is worn is the catalog's to take out."""
+        given = Keys.of(tenant, user).given
         with store_errors("pictures"):
-            await self._state.delete(Keys.of(tenant, user).given)
+            if character is None:
+                await self._state.delete(given)
+                return
+            names = [name for name in map(str, await self._state.hkeys(given)) if name.startswith(f"{character} ")]
+            if names:
+                await self._state.hdel(given, *names)
 
     async def _given(self, scope: Scope) -> dict[str, str]:
         """Item → when and in which message it was given."""

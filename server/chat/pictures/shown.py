@@ -55,13 +55,17 @@ class ShownPictures:
         dropped = {member.split(" ")[0] for member in own if not await self._still(member)}
         return dropped - await self.among(dropped)
 
-    async def erase(self, tenant: str, user: str) -> None:
-        """Takes out all of a person's notes."""
+    async def erase(self, tenant: str, user: str, character: str | None = None) -> set[str]:
+        """Takes out a person's notes, of one conversation or of all; the keys that were in them."""
+        own = Keys.of(tenant, user).shown
         with store_errors("pictures"):
-            members = list(await self._state.smembers(Keys.of(tenant, user).shown))
+            found = map(str, await self._state.smembers(own))
+            scope = None if character is None else str(Scope(tenant, user, character))
+            members = [member for member in found if scope in (None, member.split(" ")[1])]
             if members:
                 await self._state.zrem(SHOWN, *members)
-            await self._state.delete(Keys.of(tenant, user).shown)
+                await self._state.srem(own, *members)
+        return {member.split(" ")[0] for member in members}
 
     async def _still(self, member: str) -> bool:
         """Whether a noted message is there and shows its picture; a note that holds no longer goes."""

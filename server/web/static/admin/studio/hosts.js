@@ -92,7 +92,7 @@ export class HostsSection {
 function standing(host) {
   if (host.drained) return ["rest", host.queue > 0 ? "running empty" : "empty"];
   if (!host.healthy) return ["bad", "no answer"];
-  if (host.benched_until !== null && host.benched_until * 1_000 > Date.now()) return ["bad", "resting after a failure"];
+  if (host.benched_until !== null && Date.parse(host.benched_until) > Date.now()) return ["bad", "resting after a failure"];
   return host.usable ? ["good", "at work"] : ["bad", "not usable"];
 }
 
