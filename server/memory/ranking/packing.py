@@ -13,6 +13,7 @@ from server.memory.tokens import weigh
 THRIFT = 0.5  # how much a turn's cost counts against it; 1 would be relevance per token
 PATIENCE = 50  # turns in a row that no longer fit before we stop looking for shorter ones
 _SLACK = 0.01  # float32 sums
+_HEADER = weigh("[Mon 2023-05-08]")  # every header is two words
 
 
 def date_header(when: datetime) -> str:
@@ -52,7 +53,7 @@ def pack(index: ConversationIndex, ranking: Ranking, budget_tokens: int) -> tupl
         price = float(cost[row])
         on = int(day[row])
         if on not in days:
-            price += weigh(date_header(index.said[row].created))
+            price += _HEADER
         if price > left:
             misses += 1
             if misses > PATIENCE or left <= 0:
