@@ -20,7 +20,8 @@ def choices(nodes: Mapping[str, Any], node: str, name: str) -> list[str]:
         if isinstance(entry[0], list):
             return [str(choice) for choice in entry[0]]
         if len(entry) > 1 and isinstance(entry[1], Mapping):
-            return [str(choice) for choice in entry[1].get("options") or ()]
+            options = entry[1].get("options")
+            return [str(choice) for choice in options] if isinstance(options, list) else []
     return []
 
 

@@ -64,10 +64,12 @@ class ComfyHost:
         return await self._mapping("object_info")
 
     async def describe(self, classes: Collection[str]) -> Mapping[str, Any]:
-        """The same for a few classes; those that the host does not have are missing. A host with many packs has tens
-        of megabytes to say of them all."""
-        found = await asyncio.gather(*(self._mapping(f"object_info/{quote(kind, '')}") for kind in sorted(classes)))
-        return {kind: told for one in found for kind, told in one.items()}
+        """The same for a few classes; those that the host does not have, or cannot describe, are missing. A host with
+        many packs has tens of megabytes to say of them all."""
+        paths = [f"object_info/{quote(kind, '')}" for kind in sorted(classes)]
+        answers = await asyncio.gather(*(self._to.call("GET", path, good=(200, 404, 500)) for path in paths))
+        found = [self._to.decoded(answer.body) for answer in answers if answer.status == 200]
+        return {kind: told for one in found if isinstance(one, dict) for kind, told in one.items()}
 
     async def stats(self, *, seconds: float = SECONDS) -> Mapping[str, Any]:
         """Versions, start-up arguments and devices (`/system_stats`)."""

@@ -134,7 +134,7 @@ class Fleet:
         files = await self._watcher.files(offers)
         needs = needs_of(graph, files, urgent=urgent, since=since)
         if offers and not self._able(graph, needs, offers, snapshot):
-            await self._watcher.look(force=True)  # somebody may have copied the file a moment ago
+            await self._watcher.refresh()  # somebody may have copied the file a moment ago
             offers, snapshot = await self._offers()
             files = await self._watcher.files(offers)
             needs = needs_of(graph, files, urgent=urgent, since=since)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,8 @@ __all__ = ["LOOK_TIMEOUT", "Look", "look_at", "read_offer"]
 
 LOOK_TIMEOUT = 5.0
 """Seconds that a healthy host needs at most to say how it does."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_OPTIONS: Final = ("min", "max", "options")
 _ROUTES_UNKNOWN: Final = "has a pack of another time: bring it up to date there, or its files are known by name alone"
 
 
@@ -42,8 +45,11 @@ async def look_at(host: ComfyHost, record: HostRecord, claims: int, *, offer: bo
     try:
         return await _look(host, record, claims, offer)
     except RenderError as error:
-        known = record.seen or Seen(False)
-        return Look(Seen(False, error.message, known.version, known.pack, offer=known.offer, process=known.process))
+        why = error.message
+    except (AttributeError, KeyError, TypeError, ValueError):  # the right JSON in the wrong shape
+        why = f"{host} does not answer as a ComfyUI with our pack does: is the address right?"
+    known = record.seen or Seen(False)
+    return Look(Seen(False, why, known.version, known.pack, offer=known.offer, process=known.process))
 
 
 async def _look(host: ComfyHost, record: HostRecord, claims: int, offer: bool) -> Look:
@@ -55,7 +61,7 @@ async def _look(host: ComfyHost, record: HostRecord, claims: int, offer: bool) -
     there = len(queue.running) + len(queue.waiting)
     text, digest, pack, problems = None, known.offer, known.pack, known.problems
     if offer or restarted or digest is None or opened != known.opened:
-        nodes = await host.describe(ALLOWED)
+        nodes = {kind: _inputs(told) for kind, told in (await host.describe(ALLOWED)).items() if kind in ALLOWED}
         pack = _pack_of(nodes)
         hashes, told = await _hashes(host) if opened else ([], None)
         text = json.dumps({"nodes": nodes, "hashes": hashes}, sort_keys=True)
@@ -75,6 +81,19 @@ async def _look(host: ComfyHost, record: HostRecord, claims: int, offer: bool) -
         problems=problems,
     )
     return Look(seen, text, restarted)
+
+
+def _inputs(described: Any) -> dict[str, Any]:
+    """What `Offer` and `check` read of a node class, and nothing that is not as they expect it."""
+    groups = described.get("input") if isinstance(described, Mapping) else None
+    kept: dict[str, Any] = {"required": {}, "optional": {}}
+    for group, inputs in kept.items():
+        told = groups.get(group) if isinstance(groups, Mapping) else None
+        for name, entry in told.items() if isinstance(told, Mapping) else ():
+            if isinstance(entry, list) and entry:
+                options = entry[1] if len(entry) > 1 and isinstance(entry[1], Mapping) else {}
+                inputs[name] = [entry[0], {key: options[key] for key in _OPTIONS if key in options}]
+    return {"input": kept}
 
 
 def read_offer(host: str, found: Mapping[str, Any]) -> Offer:
@@ -113,11 +132,12 @@ async def _hashes(host: ComfyHost) -> tuple[list[tuple[str, str, str | None]], s
             raise
         return [], f"It {_ROUTES_UNKNOWN}."
     files = [
-        (str(folder), str(one["file"]), one.get("sha256"))
-        for folder, listed in (found.get("models") or {}).items()
+        (str(folder), str(one["file"]), sha256 if _is_sha256(sha256 := one.get("sha256")) else None)
+        for folder, listed in found["models"].items()
         for one in listed
     ]
-    return files, None
+    left = sum(sha256 is None for _, _, sha256 in files)
+    return files, f"{left} of its files are still being hashed, and known by name until then." if left else None
 
 
 def _pack_of(nodes: Mapping[str, Any]) -> Pack:
@@ -130,6 +150,10 @@ def _pack_of(nodes: Mapping[str, Any]) -> Pack:
 def _devices(told: object) -> list[str]:
     devices = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
     return [f"{one.get('name', 'unknown')}, {int(one.get('vram_total') or 0) >> 20} MB" for one in devices]
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _text(of: object, name: str) -> str | None:

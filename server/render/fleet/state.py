@@ -19,6 +19,7 @@ LEASE_SECONDS = 30.0
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 5.0, 300.0
 OFFER_SECONDS = 7 * 86_400
 """What a host had to offer is remembered for so long after that."""
+OLD_OFFER_SECONDS = 60
 UPLOADS_SECONDS = 30 * 86_400
 
 
@@ -167,9 +168,12 @@ class FleetState:
         with store_errors(STORE):
             return bool(await self._redis.set(f"{PREFIX}look:{host}", "1", nx=True, px=int(seconds * 1000)))
 
-    async def put_offer(self, host: str, digest: str, offer: str) -> None:
+    async def put_offer(self, host: str, digest: str, offer: str, before: str | None) -> None:
+        """Keeps what a host has to offer; what it had `before` is kept for those who are just reading it."""
         with store_errors(STORE):
             await self._redis.set(f"{PREFIX}offer:{host}:{digest}", offer, ex=OFFER_SECONDS)
+            if before not in (None, digest):
+                await self._redis.expire(f"{PREFIX}offer:{host}:{before}", OLD_OFFER_SECONDS)
 
     async def offer(self, host: str, digest: str) -> Any:
         """What a host had to offer; None where that is forgotten."""

@@ -23,6 +23,7 @@ LOOK_SECONDS = 5.0
 OFFER_SECONDS = 30.0
 """How often a host is asked for its files: what an operator copied there is found so soon."""
 FIRST_LOOK_SECONDS = 3 * LOOK_TIMEOUT
+REFRESH_SECONDS = 2.0
 STALE_SECONDS = 60.0
 """A host that nobody saw for so long is not used."""
 
@@ -86,6 +87,11 @@ class Watcher:
             self._meters.state(name, usable=usable(record, after.now), claims=after.claims(name))
         await self.offers(after)
 
+    async def refresh(self) -> None:
+        """Looks at what every host has to offer, now rather than in half a minute; at most every few seconds."""
+        if await self._state.may_look("all:refresh", REFRESH_SECONDS):
+            await self.look(force=True)
+
     async def watch(self) -> None:
         """Looks for ever. A store that is gone is waited for."""
         while True:
@@ -93,6 +99,8 @@ class Watcher:
                 await self.look()
             except StoreUnavailable as error:
                 _log.warning("hosts cannot be watched", reason=error.message)
+            except Exception:  # whatever it is, the hosts must be watched on
+                _log.exception("hosts cannot be watched")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def offers(self, snapshot: Snapshot) -> dict[str, Offer]:
@@ -105,9 +113,10 @@ class Watcher:
             held = self._offers.get(name)
             if held is None or held[0] != digest:
                 told = await self._state.offer(name, digest)
-                if told is None:
-                    continue
-                held = self._offers[name] = (digest, read_offer(name, told))
+                if told is not None:
+                    held = self._offers[name] = (digest, read_offer(name, told))
+            if held is None:
+                continue
             found[name] = held[1]
         known = sorted((name, self._offers[name][0]) for name in found)
         self.generation, self.known_at = hashlib.sha256(repr(known).encode()).hexdigest()[:16], time.monotonic()
@@ -135,7 +144,8 @@ class Watcher:
         offer = force or await self._state.may_look(f"{name}:offer", OFFER_SECONDS)
         found = await look_at(self._hosts[name], record, snapshot.claims(name), offer=offer)
         if found.offer is not None and found.seen.offer is not None:
-            await self._state.put_offer(name, found.seen.offer, found.offer)
+            before = record.seen.offer if record.seen else None
+            await self._state.put_offer(name, found.seen.offer, found.offer, before)
         if found.restarted:
             await self._state.forget_uploads(name)
         swapped = found.seen.strangers > 0 and not snapshot.claims(name)  # theirs may have loaded anything

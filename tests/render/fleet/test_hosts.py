@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from server.errors import GraphRejected, HostUnavailable, InvalidRequest, NotFound, RenderError
+from server.render.fleet import watcher
 from server.render.fleet.fleet import Fleet
 from server.render.fleet.types import HostState
 from server.render.graphs.build import build
@@ -69,6 +70,34 @@ async def test_hosts_are_looked_at_once_for_all_workers(make_fleet: MakeFleet, s
     assert await fleets[4].generation() == await fleets[0].generation() != ""
 
 
+@pytest.mark.parametrize(
+    "models",
+    [{"checkpoints": [{"name": "no file"}]}, {"checkpoints": None}, ["checkpoints"], {"loras": [["x"]]}, None],
+)
+async def test_a_host_that_says_odd_things_harms_nobody_else(
+    make_fleet: MakeFleet, start_host: StartHost, models: Any
+) -> None:
+    fleet = make_fleet(gpu1=await start_host(models=models), gpu2=await start_host())
+    seen = await states(fleet)
+    assert (seen["gpu1"].usable, seen["gpu2"].usable) == (False, True)
+    assert "gpu1 does not answer as a ComfyUI with our pack does" in str(seen["gpu1"].why)
+    assert await fleet.choose([await fleet.needs(build(asked()))]) is not None
+
+
+@pytest.mark.parametrize(
+    "odd", [None, [], {"input": []}, {"input": {"required": ["model"]}}, {"input": {"required": {"ckpt_name": "x"}}}]
+)
+async def test_a_node_that_is_described_oddly_is_no_use_and_no_harm(
+    make_fleet: MakeFleet, start_host: StartHost, odd: Any
+) -> None:
+    nodes = described() | {"CheckpointLoaderSimple": odd}
+    fleet = make_fleet(gpu1=await start_host(nodes=nodes), gpu2=await start_host())
+    needs = await fleet.needs(build(asked()))
+    chosen = await fleet.choose([needs])
+    assert chosen is not None
+    assert chosen[1].host == "gpu2"
+
+
 async def test_what_files_are(make_fleet: MakeFleet, start_host: StartHost) -> None:
     fleet = make_fleet(gpu1=await start_host())
     files = await fleet.files()
@@ -88,7 +117,7 @@ async def test_one_name_is_one_content_on_all_hosts(make_fleet: MakeFleet, start
     await fleet.probe("gpu2")
     assert (await fleet.files())["checkpoints", CHECKPOINTS[1]] == "2" * 64
     seen = await states(fleet)
-    assert seen["gpu1"].problems == ()
+    assert seen["gpu1"].problems == ("1 of its files are still being hashed, and known by name until then.",)
     assert seen["gpu2"].problems == (
         "Its checkpoints/sdxl.safetensors is another file than the other hosts': copy theirs here.",
     )
@@ -169,7 +198,10 @@ async def test_no_host_can_wear_it(make_fleet: MakeFleet, start_host: StartHost)
         await fleet.complete(asked(template=None))
 
 
-async def test_a_model_that_no_host_has_is_refused_at_once(make_fleet: MakeFleet, start_host: StartHost) -> None:
+async def test_a_model_that_no_host_has_is_refused_at_once(
+    make_fleet: MakeFleet, start_host: StartHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "REFRESH_SECONDS", 0.001)
     gpu1, gpu2 = await start_host(), await start_host()
     fleet = make_fleet(gpu1=gpu1, gpu2=gpu2)
     graph = build(asked(checkpoint="new.safetensors"))
