@@ -23,6 +23,7 @@ from server.api.services import (
     CHAT_PICTURES,
     FLEET,
     GATE,
+    GRIDS,
     HTML,
     LORAS,
     MEMORY,
@@ -56,6 +57,7 @@ from server.memory.views import MemoryOptions
 from server.metrics import Metrics
 from server.policy.open import open_gate
 from server.render.fleet.config import host_configs, open_fleet
+from server.render.grids.grids import Grids
 from server.render.previews.open import PreviewSources, open_previews
 from server.routing.ledger.open import Money, open_money
 from server.routing.ledger.renders import RenderLedger
@@ -205,6 +207,7 @@ async def _services(
                     beside=in_chat.beside,
                 )
                 app[FLEET], app[PICTURES], app[CHAT_PICTURES], app[CHAT] = fleet, pictures, in_chat.pictures, chat
+                app[GRIDS] = Grids(pictures.previews, catalog.looks, loras.registry, objects, redis.busy)
                 app[RECONCILER], app[ASIDE] = Reconciler(chat, memory), Aside(model, gate, settings)
                 app[ERASE] = eraser(
                     chat, in_chat.pictures, characters, catalog, references, pictures.previews, money.ledger

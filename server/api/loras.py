@@ -19,6 +19,8 @@ from server.loras.push import HostVerdict
 from server.loras.records import NOTES, SHA256, TRAINING, LoraFacts, LoraRecord, LoraSummary, Move
 from server.loras.retrain import Concerned, concerned
 
+__all__ = ["lora_name", "lora_number", "routes"]
+
 _TAG = "LoRAs"
 _FILE = "application/octet-stream"
 _PIECE_SECONDS = 60.0
@@ -143,7 +145,7 @@ async def add(request: web.Request) -> web.StreamResponse:
     draft, who = await read_json(request, LoraDraft, limit=8 * (NOTES + TRAINING)), principal(request)
     record, new = await request.app[LORAS].add(
         who.tenant,
-        _name(request),
+        lora_name(request),
         draft.sha256,
         by=who.credential,
         notes=draft.notes,
@@ -160,7 +162,7 @@ async def listing(request: web.Request) -> web.StreamResponse:
 
 
 async def character(request: web.Request) -> web.StreamResponse:
-    registry, tenant, name = request.app[LORAS].registry, principal(request).tenant, _name(request)
+    registry, tenant, name = request.app[LORAS].registry, principal(request).tenant, lora_name(request)
     versions = await registry.list(tenant, name)
     live = next((each.version for each in versions if each.live), None)
     if live is None:
@@ -177,13 +179,13 @@ async def character(request: web.Request) -> web.StreamResponse:
 
 
 async def version(request: web.Request) -> web.StreamResponse:
-    record = await request.app[LORAS].registry.get(principal(request).tenant, _name(request), _number(request))
+    record = await request.app[LORAS].registry.get(principal(request).tenant, lora_name(request), lora_number(request))
     return await _version(request, record)
 
 
 async def verify(request: web.Request) -> web.StreamResponse:
     loras, tenant = request.app[LORAS], principal(request).tenant
-    record = await loras.registry.get(tenant, _name(request), _number(request))
+    record = await loras.registry.get(tenant, lora_name(request), lora_number(request))
     store, hosts = await asyncio.gather(
         loras.files.verify(record.file.sha256), request.app[PUSHER].verify(tenant, record.short)
     )
@@ -193,7 +195,7 @@ async def verify(request: web.Request) -> web.StreamResponse:
 async def promote(request: web.Request) -> web.StreamResponse:
     asked, who = await read_json(request, LoraPromotion), principal(request)
     moved = await request.app[LORAS].registry.promote(
-        who.tenant, _name(request), asked.version, by=who.credential, if_live=asked.if_live
+        who.tenant, lora_name(request), asked.version, by=who.credential, if_live=asked.if_live
     )
     return json_response(_move(moved))
 
@@ -201,14 +203,14 @@ async def promote(request: web.Request) -> web.StreamResponse:
 async def rollback(request: web.Request) -> web.StreamResponse:
     asked, who = await read_optional(request, LoraRollback), principal(request)
     moved = await request.app[LORAS].registry.rollback(
-        who.tenant, _name(request), by=who.credential, if_live=asked.if_live
+        who.tenant, lora_name(request), by=who.credential, if_live=asked.if_live
     )
     return json_response(_move(moved))
 
 
 async def heat(request: web.Request) -> web.StreamResponse:
     asked = await read_json(request, LoraHeat)
-    registry, tenant, name = request.app[LORAS].registry, principal(request).tenant, _name(request)
+    registry, tenant, name = request.app[LORAS].registry, principal(request).tenant, lora_name(request)
     await registry.set_hot(tenant, name, asked.hot)
     live = await registry.live(tenant, name)
     if live is not None:
@@ -249,11 +251,17 @@ def _move(move: Move) -> MoveOut:
     return MoveOut(at=move.at, by=move.by, before=move.before, to=move.to)
 
 
-def _name(request: web.Request) -> str:
+def lora_name(request: web.Request) -> str:
+    """The character's name in a route's path."""
     return request.match_info["lora"]
 
 
-def _number(request: web.Request) -> int:
+def lora_number(request: web.Request) -> int:
+    """The version in a route's path.
+
+    Raises:
+        NotFound: it is no number.
+    """
     text = request.match_info["version"].removeprefix("v")
     if not (text.isascii() and text.isdigit() and len(text) <= 6):
         raise NotFound("A version is a number, such as 3 or v3.")

@@ -28,6 +28,7 @@ _PARAMETERS = {
     "item_id": "An item's id.",
     "lora": "A character's name in the LoRA registry.",
     "version": "A version's number, such as 3 or v3.",
+    "grid": "A grid's id.",
     "sha256": "The sha256 of what is stored.",
 }
 _ABOUT = (

@@ -23,6 +23,7 @@ from server.loras.service import Loras
 from server.memory.service import Memory
 from server.policy.gate import Gate
 from server.render.fleet.fleet import Fleet
+from server.render.grids.grids import Grids
 from server.render.previews.open import Pictures
 from server.routing.ledger.open import Money
 from server.routing.report import Reporter
@@ -35,6 +36,7 @@ CATALOG: web.AppKey[Catalog] = web.AppKey("catalog", Catalog)
 CHARACTERS: web.AppKey[CharacterStore] = web.AppKey("characters", CharacterStore)
 FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
 HTML: web.AppKey[Html] = web.AppKey("html", Html)
+GRIDS: web.AppKey[Grids] = web.AppKey("grids", Grids)
 LORAS: web.AppKey[Loras] = web.AppKey("loras", Loras)
 PUSHER: web.AppKey[Pusher] = web.AppKey("pusher", Pusher)
 MONEY: web.AppKey[Money] = web.AppKey("money", Money)

@@ -59,9 +59,9 @@ class AdminApi:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
         return _json(await self._asked("POST", path, content=pieces, headers=headers, timeout=seconds))
 
-    async def fetch(self, path: str) -> bytes:
+    async def fetch(self, path: str, *, seconds: float = _SECONDS) -> bytes:
         """The answer as it is, such as a picture. Raises as `call`."""
-        return (await self._asked("GET", path)).content
+        return (await self._asked("GET", path, timeout=seconds)).content
 
     async def _asked(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:

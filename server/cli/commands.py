@@ -10,6 +10,7 @@ from server.cli import people
 from server.cli.catalog import catalog
 from server.cli.logs import configure_logging
 from server.cli.lora import lora
+from server.cli.lora_grid import grid
 from server.cli.options import ConfigFile, Data, Place, load_for
 from server.cli.outfit import outfit
 from server.cli.policy import policy
@@ -35,6 +36,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(catalog, name="catalog")
 app.add_typer(lora, name="lora")
 register_training(lora)
+lora.command()(grid)
 app.command()(outfit)
 app.command()(worker)
 app.command()(telegram)

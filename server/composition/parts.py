@@ -13,6 +13,7 @@ from server.api import (
     items,
     jobs,
     looks,
+    lora_grids,
     loras,
     memory,
     openai,
@@ -33,6 +34,6 @@ __all__ = ["all_routes"]
 
 def all_routes() -> list[Route]:
     chatting = (session, chat, pictures, openai, complete, memory, companion, characters)
-    dressing = (looks, worn, items, inventory, references, catalog_exchange, previews, jobs, loras)
+    dressing = (looks, worn, items, inventory, references, catalog_exchange, previews, jobs, loras, lora_grids)
     parts = (*chatting, *dressing, usage, usage_table, routing, fleet, backup, admin, ops)
     return [route for part in parts for route in part.routes()]

@@ -51,6 +51,7 @@ BODIES: dict[str, Json] = {
     "LoraRollback": {},
     "DrainIn": {"on": True},
     "LoraHeat": {"hot": True},
+    "GridDraft": {},
 }
 _QUERIES = {"search": "?q=parrot", "prompt": "?message=Hello", "lora-retrain": "?base=pony"}
 
@@ -100,6 +101,7 @@ class House:
             "key_id": self.key_id,
             "lora": "mira",
             "version": "1",
+            "grid": "grid-1",
             "sha256": "0" * 64,
             "name": "gpu1",
             "key": "0" * 64,

@@ -66,7 +66,7 @@ class Previews:
         """
         pair = await self.subjects.pair(person.tenant, character, item, Viewer(person.user, person.admin))
         words = _words(pair, scene)
-        await self._judge(person, pair, words)
+        await self.judge(person, pair, words)
         subject = await self.subjects.subject(pair, person, scene=words, variant=variant)
         return await self.ask_for(subject, person, line)
 
@@ -179,7 +179,7 @@ class Previews:
         await self.shelf.remove(tenant, mine)
         return len(mine)
 
-    async def _judge(self, person: Person, pair: Pair, scene: str | None) -> None:
+    async def judge(self, person: Person, pair: Pair, scene: str | None) -> None:
         """Nobody's words become a picture that their plan does not have. Raises `Declined`, `PolicyUnavailable`."""
         item = pair.item
         theirs = item is not None and item.owner is not None
