@@ -130,7 +130,7 @@ async def test_what_cannot_be_rendered(studio: Studio) -> None:
         ("otis/versions/2", {"seeds": [1, 1]}, 400, "A seed is named twice"),
         ("otis/versions/2", {"seeds": list(range(17))}, 400, "That is 102 pictures"),
         ("otis/versions/2", {"prompts": [""]}, 400, "prompts"),
-        ("otis/versions/2", {"character_id": "nobody"}, 404, "no such character"),
+        ("otis/versions/2", {"character_id": "nobody"}, 404, "character"),
         ("otis/versions/live", {}, 404, "A version is a number"),
     ):
         answered, body = await studio.server.ask("POST", f"/v1/admin/loras/{path}/grids", json=draft)
