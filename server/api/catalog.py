@@ -1,6 +1,5 @@
 """What the routes of the catalog share: who looks at it, and what items look like on the wire."""
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +9,8 @@ from pydantic import BaseModel, Field
 from server.api.auth import acting_user, principal
 from server.catalog.items.model import Item
 from server.catalog.records import Viewer
-from server.errors import InvalidRequest
 
-__all__ = ["ItemOut", "idempotency_key", "item_out", "viewing"]
-
-_KEY = re.compile(r"[!-~]{1,255}")
+__all__ = ["ItemOut", "item_out", "viewing"]
 
 
 class ItemOut(BaseModel):
@@ -74,17 +70,3 @@ def item_out(item: Item, viewer: Viewer) -> ItemOut:
         created=item.created,
         modified=item.modified,
     )
-
-
-def idempotency_key(request: web.Request) -> str | None:
-    """The request's `Idempotency-Key`, None without one.
-
-    Raises:
-        InvalidRequest: it is no single value of 1 to 255 visible ASCII characters.
-    """
-    keys = request.headers.getall("Idempotency-Key", [])
-    if not keys:
-        return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        raise InvalidRequest("The Idempotency-Key must be one value of 1 to 255 visible ASCII characters.")
-    return keys[0]

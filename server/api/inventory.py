@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from server.accounts.principal import HOME
 from server.api.auth import acting_user, principal
 from server.api.body import read_json, read_query
-from server.api.catalog import ItemOut, idempotency_key, item_out, viewing
+from server.api.catalog import ItemOut, item_out, viewing
+from server.api.idempotency import idempotency_key
 from server.api.keys import ACCOUNTS
 from server.api.respond import json_response, no_content
 from server.api.routes import Route

@@ -1,10 +1,14 @@
 """Pictures in a conversation, as a person asks for them."""
 
+import asyncio
+
 from playwright.async_api import Locator, expect
 
 from tests.browser.shop.counter import Shop
+from tests.browser.visitor import Arrive
 from tests.fakes.comfyui import FakeComfy
 from tests.fakes.openai_server import FakeOpenAI
+from tests.harness import Server
 
 
 def picture(shop: Shop) -> Locator:
@@ -95,3 +99,37 @@ async def test_a_deleted_message_takes_its_picture_along(shop: Shop) -> None:
     await expect(shop.visitor.mine).to_have_count(0)
     answer = await shop.page.request.get(f"{shop.visitor.api.url}{address}")
     assert answer.status == 404
+
+
+async def test_a_gift_of_another_is_a_moment_that_the_character_knows_of(
+    shop: Shop, visit: Arrive, model: FakeOpenAI, server: Server
+) -> None:
+    await to_chat(shop)
+    await shop.visitor.talk("Good evening to you")
+    tom = await visit("Tom", meets={})
+    _, item = await server.ask("POST", "/v1/items", json={"title": "Paper lantern", "visual": False})
+    tom_id, nora_id = tom.api.made["user"], shop.visitor.api.made["user"]
+    await server.ask("POST", "/v1/inventory", json={"item_id": item["id"], "user_id": tom_id})
+    status, answer = await tom.api.ask("POST", "/v1/inventory", json={"item_id": item["id"], "to": nora_id})
+    assert status == 201, answer
+    event = shop.page.locator(".msg--event")
+    async with asyncio.timeout(30):
+        while not await event.count():  # the page looks when it is opened
+            await shop.page.reload()
+            await shop.visitor.is_with(shop.character)
+    await expect(event).to_contain_text("Tom has sent a gift: “Paper lantern”")
+    await expect(event).to_have_count(1)
+    await shop.visitor.talk("Look at that")
+    assert "Paper lantern" in model.requests[-1].text
+
+
+async def test_a_request_that_is_changed_is_asked_anew(shop: Shop) -> None:
+    await to_chat(shop)
+    await shop.visitor.say("/picture at noon")
+    await expect(picture(shop)).to_be_visible()
+    await shop.visitor.menu(shop.visitor.mine.last.get_by_role("button", name="More actions"), "Edit")
+    await shop.page.get_by_label("Edit the message of Nora").fill("/picture at midnight")
+    await shop.page.get_by_role("button", name="Save and ask again").click()
+    await expect(shop.visitor.replies.last).to_contain_text("at midnight")
+    await expect(picture(shop)).to_be_visible()
+    await expect(shop.visitor.mine).to_have_count(1)

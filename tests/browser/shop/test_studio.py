@@ -4,6 +4,7 @@ from playwright.async_api import expect
 
 from tests.browser.shop.conftest import give_look
 from tests.browser.shop.counter import LOOK, Shop, file
+from tests.browser.test_layout import FAINT, NO_ROOM, PHONE, SMALL
 from tests.browser.visitor import Arrive
 from tests.fakes.comfyui import FakeComfy
 from tests.harness import Server
@@ -90,3 +91,13 @@ async def test_a_host_that_is_gone_is_named_and_what_waits_says_so(
     finally:
         await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": False})
     await shop.is_shown("Red dress")
+
+
+async def test_it_fits_a_phone_in_both_colours(visit: Arrive) -> None:
+    for colours in ("light", "dark"):
+        olga = await visit("Olga", role="admin", meets={}, color_scheme=colours, **PHONE)
+        await olga.page.goto(f"{olga.api.url}/#/studio")
+        await expect(olga.page.get_by_role("listitem").filter(has_text="gpu1")).to_contain_text("at work")
+        assert await olga.page.evaluate(NO_ROOM) == [False]
+        assert await olga.page.evaluate(FAINT) == []
+        assert await olga.page.evaluate(SMALL) == []

@@ -351,6 +351,12 @@ const REASONS = {
   generation_disabled: "Replies were switched off because spending could not be recorded.",
   policy_unavailable: "Your message could not be checked against the content policy, so nobody answered it.",
   shutting_down: "The server was stopped before it could answer.",
+  host_unavailable: "No picture host has answered yet, so no picture could be begun.",
+  graph_rejected: "No picture host can render this: a model or a node is missing there.",
+  render_error: "The picture host did not give a picture.",
+  too_many_waiting: "You have many pictures in line already.",
+  not_found: "What the picture is to show is not there any more, or this character has no look yet.",
+  not_visual: "This item cannot be seen on a picture.",
 };
 
 /** @param {string|null|undefined} code */

@@ -150,6 +150,11 @@ export class ChatView {
       swipe: (message, step) => void attempt(() => conversation.swipe(message, step)),
       edit: (message, text) => conversation.edit(message, text),
       editAndAskAgain: async (message, text) => {
+        if (message.asks || parseCommand(text)) { // what asks for a picture is asked anew, whatever came of it
+          await conversation.deleteFrom(message);
+          void attempt(async () => this.#send(text));
+          return;
+        }
         await conversation.edit(message, text);
         const at = conversation.messages.findIndex((one) => one.id === message.id);
         const after = conversation.messages.slice(at + 1);
