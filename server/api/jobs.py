@@ -93,9 +93,11 @@ async def prerender(request: web.Request) -> web.StreamResponse:
     if body.character_id is None and body.item_id is None:
         raise InvalidRequest("Name a character, an item, or both.", field="character_id")
     ahead, who = request.app[PICTURES].ahead, _admin(request)
-    estimate = EstimateOut.of(await ahead.estimate(who, body.character_id, body.item_id))
-    plan = None if query.estimate else await ahead.order(who, body.character_id, body.item_id)
-    out = PrerenderOut(estimate=estimate, plan=None if plan is None else _plan(plan))
+    found = await ahead.estimate(who, body.character_id, body.item_id)
+    plan = None
+    if not query.estimate:
+        plan = await ahead.order(who, body.character_id, body.item_id, previews=found.previews)
+    out = PrerenderOut(estimate=EstimateOut.of(found), plan=None if plan is None else _plan(plan))
     return json_response(out, status=200 if plan is None else 202)
 
 

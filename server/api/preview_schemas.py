@@ -117,7 +117,7 @@ class PreviewsQuery(Query):
     character: Slug = Field(description="The character that wears them.")
     category: str | None = Field(None, description="Items of this category alone.")
     after: str | None = Field(None, description="Where the page before ended: its `next`.")
-    limit: int = Field(200, ge=1, le=500)
+    limit: int = Field(200, ge=1, le=200)
 
 
 class PreviewsOut(BaseModel):
@@ -217,12 +217,14 @@ class EstimateOut(BaseModel):
 
 
 class PlanOut(BaseModel):
-    """Pictures that are made ahead. `asked` of `previews` were looked at so far; `stopped`: why it goes no further."""
+    """Pictures that are made ahead. `asked` of `previews` were looked at so far; `previews` is null for a plan that the
+    server made by itself. `stopped`: why it goes no further.
+    """
 
     id: str
     character_id: str | None
     item_id: str | None
-    previews: int
+    previews: int | None
     asked: int
     state: Literal["running", "done", "stopped"]
     stopped: str | None

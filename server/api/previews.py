@@ -67,18 +67,18 @@ async def of_character(request: web.Request) -> web.StreamResponse:
     page = await request.app[CATALOG].items.list(
         who.tenant, Viewer(who.user, who.admin), category=query.category, after=query.after, limit=query.limit
     )
-    items = page.items if query.after else [*page.items, *await _own(request, who)]
+    items = page.items if query.after else [*page.items, *await _own(request, who, query.category)]
     found = await request.app[PICTURES].previews.of_character(who, query.character, items[:MOST_STATES])
     admin = principal(request).is_admin
     return json_response(PreviewsOut(previews=[PreviewOut.of(one, admin=admin) for one in found], next=page.next))
 
 
-async def _own(request: web.Request, who: Person) -> list[Item]:
+async def _own(request: web.Request, who: Person, category: str | None) -> list[Item]:
     """What somebody owns and the shop does not show: own uploads, and what it shows no more."""
     if who.user is None:
         return []
     owned = (await request.app[CATALOG].inventory.owned(who.tenant, who.user)).owned
-    return [each.item for each in owned if not each.item.public]
+    return [each.item for each in owned if not each.item.public and category in (None, each.item.category)]
 
 
 async def get(request: web.Request) -> web.StreamResponse:

@@ -23,9 +23,11 @@ _NO_JOB = "There is no such job, or it ended long ago."
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What became of an ask. `ready`: its picture is there already, and `job` is None. `made`: nobody had asked."""
+    """What became of an ask. `ready`: its picture is there already. `none`: there is no job to join. `job` is None for
+    both. `made`: nobody had asked.
+    """
 
-    outcome: Literal["ready", "made", "joined", "raised"]
+    outcome: Literal["ready", "none", "made", "joined", "raised"]
     job: Job | None
 
 
@@ -44,11 +46,12 @@ class Jobs:
         self._hub = hub
         self._waiting_most = waiting_most
 
-    async def ask(self, order: Order, *, line: Line, id: str | None = None, price: int = 0) -> Asked:
+    async def ask(self, order: Order, *, line: Line, id: str | None = None, price: int = 0, make: bool = True) -> Asked:
         """The job that renders `order.key`: the one that is on its way, or a new one.
 
         Args:
             id: of the job, if one is made; `price` is what was put aside under it, in micro-dollars.
+            make: False joins a job that is on its way, and makes none.
 
         Raises:
             TooManyWaiting: the person waits for as many as one may.
@@ -61,6 +64,7 @@ class Jobs:
             order.user if line == "user" and order.user else "",
             line,
             self._waiting_most or "",
+            "1" if make else "",
             *fields_of(order, price),
         )
         if outcome == "full":
@@ -68,8 +72,8 @@ class Jobs:
                 f"{self._waiting_most} pictures of yours are on their way: wait for one of them, or cancel one.",
                 retry_after=_RETRY_SECONDS,
             )
-        if outcome == "ready":
-            return Asked("ready", None)
+        if outcome in ("ready", "none"):
+            return Asked(outcome, None)
         if outcome != "joined":
             await self.queue.send(line)
         return Asked(outcome, await self.get(found))

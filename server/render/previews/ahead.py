@@ -44,7 +44,8 @@ _log = structlog.get_logger(__name__)
 class Plan:
     """What is to be made ahead, and how far it is. `user`, `tier`: who ordered it and pays; None: nobody.
 
-    `after`: where the next page begins. `asked`: pictures looked at so far.
+    `previews`: how many it comes to, None where nobody counted. `after`: where the next page begins. `asked`: pictures
+    looked at so far.
     """
 
     id: str
@@ -54,7 +55,7 @@ class Plan:
     character: str | None
     item: str | None
     created: datetime
-    previews: int
+    previews: int | None
     asked: int = 0
     after: str | None = None
     state: Literal["running", "done", "stopped"] = "running"
@@ -105,9 +106,10 @@ class Ahead:
         ready = sum(one.state == "ready" for one in states)
         return Estimate(len(states), ready, renders, await self._seconds(renders), renders * self._previews.purse.price)
 
-    async def order(self, person: Person, character: str | None, item: str | None) -> Plan:
-        """Begins to make the pictures. Raises as `estimate`."""
-        estimate = await self.estimate(person, character, item)
+    async def order(
+        self, person: Person, character: str | None, item: str | None, *, previews: int | None = None
+    ) -> Plan:
+        """Begins to make the pictures. `previews`: how many the estimate found, None where nobody asked for one."""
         plan = Plan(
             id=f"plan-{secrets.token_hex(8)}",
             tenant=person.tenant,
@@ -116,7 +118,7 @@ class Ahead:
             character=character,
             item=item,
             created=datetime.now(UTC),
-            previews=estimate.previews,
+            previews=previews,
         )
         with store_errors(STORE):
             async with self._state.pipeline(transaction=True) as pipe:
@@ -125,7 +127,7 @@ class Ahead:
                 pipe.sadd(key("plans-running"), plan.id)
                 await pipe.execute()
         await self._forget_old()
-        _log.info("prerender_ordered", plan=plan.id, previews=estimate.previews, renders=estimate.renders)
+        _log.info("prerender_ordered", plan=plan.id, previews=previews)
         return plan
 
     async def plans(self, tenant: str) -> list[Plan]:

@@ -72,6 +72,7 @@ async def open_previews(
         previews = Previews(jobs, subjects, shelf, purse, gate, meters)
         ahead = Ahead(previews, catalog, fleet, redis.busy, most=settings.prerender_most, tier=settings.default_tier)
         if settings.prerender:
+            catalog.items.on_put(ahead.item_changed)
             catalog.looks.on_put(ahead.look_changed)
             catalog.items.on_put(ahead.item_changed)
             sources.loras.on_move(ahead.lora_moved)

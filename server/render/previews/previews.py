@@ -1,17 +1,19 @@
 """`Previews`: asking for pictures of characters that wear items, and looking at those there are."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import structlog
 
 from server.catalog.items.model import Item
 from server.catalog.looks.names import names_of, without_names
 from server.catalog.records import Viewer
-from server.errors import Declined, InvalidRequest, NotFound, VestigeError
+from server.errors import Declined, InvalidRequest, NotFound, TooManyWaiting, VestigeError
 from server.policy.classifier import Intent
 from server.policy.gate import Asker, Gate
-from server.render.jobs.jobs import Jobs, new_job_id
-from server.render.jobs.types import Job, JobEvent, Line
+from server.render.jobs.jobs import Asked, Jobs, new_job_id
+from server.render.jobs.types import Job, JobEvent, Line, Order
 from server.render.previews.meters import PreviewMeters
 from server.render.previews.purse import Purse
 from server.render.previews.shelf import Shelf, Wanted
@@ -39,6 +41,7 @@ class Previews:
         self.purse = purse
         self._gate = gate
         self._meters = meters
+        self._asking: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def ask(
         self,
@@ -76,25 +79,34 @@ class Previews:
         if there is not None:
             self._meters.asked("hit")
             return await self.shelf.also(person.tenant, there, wanted(subject))
-        underway = await self.jobs.underway(person.tenant, [subject.key])
         order = await self.subjects.order(subject, person, urgent=line == "user")
-        id, price = new_job_id(), 0
-        if not underway:  # who joins pays nothing
-            await self.purse.reserve(person, id)
-            price = self.purse.price
-        made = False
-        try:
-            asked = await self.jobs.ask(order, line=line, id=id, price=price)
-            made = asked.job is not None and asked.job.id == id
-        finally:
-            if price and not made:
-                await self._release(id)
+        # one at a time in this process, so that many who ask at once put money aside once
+        async with self._asking.setdefault((person.tenant, subject.key), asyncio.Lock()):
+            asked = await self._asked(order, person, line)
         self._meters.asked("hit" if asked.job is None else asked.outcome)
         if asked.job is None:
             return await self._ready(subject)
         _log.info("preview_asked", job=asked.job.id, outcome=asked.outcome, line=line)
         (preview,) = await self.shelf.states(person.tenant, [wanted(subject)])
         return preview
+
+    async def _asked(self, order: Order, person: Person, line: Line) -> Asked:
+        """The order's job; who makes it pays, who joins it does not."""
+        if self.purse.price and await self.jobs.underway(order.tenant, [order.key]):
+            asked = await self.jobs.ask(order, line=line, make=False)
+            if asked.outcome != "none":  # else it ended in between
+                return asked
+        id = new_job_id()
+        await self.purse.reserve(person, id)
+        try:
+            asked = await self.jobs.ask(order, line=line, id=id, price=self.purse.price)
+        except TooManyWaiting:
+            await self._release(id)
+            raise
+        # without an answer the job may be there all the same: `settle_all` looks, and takes back what has none
+        if asked.job is None or asked.job.id != id:
+            await self._release(id)
+        return asked
 
     async def get(self, person: Person, key: str) -> Preview:
         """A preview by its key.

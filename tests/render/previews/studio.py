@@ -28,6 +28,7 @@ from server.datafolder import DataFolder
 from server.render.fleet.fleet import Fleet
 from server.render.jobs.jobs import Jobs
 from server.render.previews.open import Pictures
+from server.render.previews.types import Person
 from server.render.worker.process import opened
 from server.render.worker.worker import Worker
 from server.settings import Plan, Settings
@@ -77,6 +78,10 @@ class Studio:
     @property
     def fleet(self) -> Fleet:
         return self.server.app[FLEET]
+
+    def person(self, server: Server) -> Person:
+        """Who asks through this server."""
+        return Person("home", server.made["user"], "free", "Somebody")
 
     @property
     def renders(self) -> int:

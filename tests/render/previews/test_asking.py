@@ -79,8 +79,10 @@ async def test_a_private_item_is_its_owners(s: Studio) -> None:
     preview = await s.finished(await s.ask(item, server=anna))
     assert preview["private"]
     assert (await ben.ask("GET", preview["url"]))[0] == 404
-    status, _ = await anna.ask("GET", preview["url"])
-    assert status == 200
+    assert (await anna.ask("GET", preview["url"]))[0] == 200
+    for who, keys in ((anna, [preview["key"]]), (ben, [])):
+        status, page = await who.ask("GET", f"/v1/previews?character={s.character}")
+        assert status == 200 and [one["key"] for one in page["previews"] if one["private"]] == keys
 
 
 async def test_a_shop_page_stands_in_one_call(s: Studio) -> None:

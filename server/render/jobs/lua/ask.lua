@@ -1,7 +1,7 @@
 -- One key, one job: joins the one that is on its way, else makes it.
--- ARGV id, tenant, key, asker ('' a pre-render), line, how many a person may wait for ('' any number), then the fields
---      of the new job's hash: name, value, …
--- → {'ready' | 'full', ''} | {'joined' | 'raised' | 'made', id}
+-- ARGV id, tenant, key, asker ('' a pre-render), line, how many a person may wait for ('' any number), 1 if a job may be
+--      made (else one is only joined), then the fields of the new job's hash: name, value, …
+-- → {'ready' | 'full' | 'none', ''} | {'joined' | 'raised' | 'made', id}
 local id, tenant, k, asker, line, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 if redis.call('EXISTS', key('preview', tenant, k)) == 1 then return {'ready', ''} end
 local at, mine = key('key', tenant, k), key('of', tenant .. '/' .. asker)
@@ -27,11 +27,12 @@ if h and not ENDED[h.state] then
   return {'joined', there}
 end
 
+if ARGV[7] ~= '1' then return {'none', ''} end
 if asker ~= '' and limit and redis.call('SCARD', mine) >= limit then return {'full', ''} end
 local seq = redis.call('INCR', key('seq'))
 redis.call('HSET', key('job', id), 'id', id, 'tenant', tenant, 'key', k, 'user', asker, 'line', line, 'state', 'waiting',
   'seq', seq, 'share', '0', 'attempts', '0', 'losses', '0', 'fence', '0', 'created', whole(now))
-for i = 7, #ARGV, 2 do redis.call('HSET', key('job', id), ARGV[i], ARGV[i + 1]) end
+for i = 8, #ARGV, 2 do redis.call('HSET', key('job', id), ARGV[i], ARGV[i + 1]) end
 redis.call('SET', at, id)
 redis.call('DEL', key('failed', tenant, k))
 wanted(id)
