@@ -11,7 +11,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from server.api.auth import principal
+from server.api.auth import acting_user, principal
 from server.api.body import message_text, read_json, read_query
 from server.api.objects import picture_response
 from server.api.respond import json_response
@@ -260,10 +260,9 @@ async def _meant(request: web.Request) -> tuple[Who, CharacterRecord]:
 
 
 def _bound(request: web.Request) -> str:
-    user = principal(request).user
-    if user is None:
+    if principal(request).user is None:
         raise Forbidden("This key is not bound to a user: create one with `vestige keys create NAME --user ID`.")
-    return user
+    return acting_user(request)
 
 
 def _hash(model: BaseModel) -> str:

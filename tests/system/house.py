@@ -41,11 +41,20 @@ BODIES: dict[str, Json] = {
     "CharacterChanges": {"description": "Hello"},
     "UserDraft": {"name": "Hello"},
     "UserChange": {"name": "Hello"},
-    "KeyDraft": {"name": "Hello", "scopes": ["chat"]},
+    "ItemDraft": {"title": "Hello", "private": True},
+    "ItemChanges": {"title": "Hello"},
+    "GrantIn": {"item_id": "nothing"},
+    "WornIn": {"item_id": "nothing"},
+    "LookIn": {"checkpoint": "base.safetensors"},
+    "CatalogIn": {"items": {}, "looks": {}},
     "ReferenceByUrl": {"url": "https://shop.invalid/dress.png"},
     "PreviewIn": {"character_id": "mira", "item_id": "coat"},
     "StartFrameIn": {"width": 512, "height": 512},
     "PrerenderIn": {"character_id": "mira"},
+    "PictureIn": {},
+    "AgainIn": {},
+    "MadeIn": {"key": "0123456789abcdef"},
+    "KeyDraft": {"name": "Hello", "scopes": ["chat"]},
     "LoraDraft": {"sha256": "0" * 64},
     "LoraPromotion": {"version": 1},
     "LoraRollback": {},
@@ -53,7 +62,12 @@ BODIES: dict[str, Json] = {
     "LoraHeat": {"hot": True},
     "GridDraft": {},
 }
-_QUERIES = {"search": "?q=parrot", "prompt": "?message=Hello", "lora-retrain": "?base=pony"}
+_QUERIES = {
+    "search": "?q=parrot",
+    "prompt": "?message=Hello",
+    "lora-retrain": "?base=pony",
+    "previews": "?character=mira",
+}
 
 
 @dataclass
@@ -68,6 +82,7 @@ class House:
     pin_id: str
     window_id: str
     key_id: str
+    item_id: str
 
     @property
     def port(self) -> int:
@@ -84,11 +99,13 @@ class House:
         _, users = await admin.ask("GET", "/v1/admin/users")
         _, keys = await admin.ask("GET", "/v1/admin/keys")
         lists = [await one.ask("GET", "/v1/characters") for one in (admin, self.anna, self.ben)]
+        shops = [await one.ask("GET", "/v1/items?hidden=true") for one in (admin, self.anna, self.ben)]
+        looks = await admin.ask("GET", "/v1/admin/looks")
         actives = [(await one.ask("GET", "/v1/me"))[1]["active_character"] for one in (admin, self.anna, self.ben)]
         for record in users["users"] + keys["keys"]:
             record.pop("last_seen", None)
             record.pop("last_used", None)
-        return exports, users, keys, lists, actives
+        return exports, users, keys, lists, shops, looks, actives
 
     def path(self, route: Route, **bad: str) -> str:
         """The route's address with ids that are there, but for those in `bad`."""
@@ -99,6 +116,7 @@ class House:
             "window_id": self.window_id,
             "user_id": self.anna.made["user"],
             "key_id": self.key_id,
+            "item_id": self.item_id,
             "lora": "mira",
             "version": "1",
             "grid": "grid-1",
@@ -151,9 +169,12 @@ async def _furnished(server: Server, shift: list[timedelta]) -> House:
     _, pin = await anna.ask("POST", "/v1/memory/mira/pins", json={"text": CANARY})
     _, windows = await anna.ask("GET", "/v1/memory/mira/windows")
     _, keys = await server.ask("GET", "/v1/admin/keys")
+    _, item = await anna.ask("POST", "/v1/items", json={"title": CANARY, "private": True})
+    await anna.ask("PUT", "/v1/characters/mira/worn", json={"item_id": item["id"]})
+    await server.ask("PUT", "/v1/characters/mira/look", json={"checkpoint": "base.safetensors"})
     key_id = next(key["id"] for key in keys["keys"] if key["user_id"] == anna.made["user"])
     window_id = windows["windows"][0]["id"]
-    return House(server, anna, ben, shift, done["message"]["id"], pin["id"], window_id, key_id)
+    return House(server, anna, ben, shift, done["message"]["id"], pin["id"], window_id, key_id, item["id"])
 
 
 @asynccontextmanager

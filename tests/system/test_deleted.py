@@ -72,12 +72,24 @@ async def live(person: Person, word: str, name: str) -> None:
     await person.do("PUT", f"/v1/memory/{bird}/windows/{first}/facts", {"facts": [f"{word} in a fact"]})
     await person.do("POST", f"/v1/memory/{bird}/forget", {"message_ids": [said[4]["id"], said[-1]["id"]]})
     await person.do("GET", f"/v1/memory/{bird}/search?q={word}")
+    item = await person.do("POST", "/v1/items", {"title": f"{word} coat", "prompt_hint": word, "private": True})
+    await person.do("PUT", f"/v1/characters/{bird}/worn", {"item_id": item["id"]})
+    await person.do("POST", "/v1/items", {"title": f"{word} hat", "price": {"of": word}, "private": True})
+    await person.do("PATCH", f"/v1/items/{item['id']}", {"title": f"{word} cape"})
     other = copy["id"]
     for epoch in range(2):
         for number in range(3):
             await person.do("POST", "/v1/chat", {"character_id": other, "message": f"{word} {epoch}.{number}"})
         await person.do("POST", f"/v1/chat/{other}/reset")
     await person.do("DELETE", f"/v1/characters/{other}")
+
+
+async def give_away(server: Instance, person: Person) -> None:
+    """Leaves the person's name as the giver of what is somebody else's now."""
+    _, item = await server.ask("POST", "/v1/items", json={"title": "Scarf"})
+    await server.ask("POST", "/v1/inventory", json={"item_id": item["id"], "user_id": person.user})
+    gift = {"item_id": item["id"], "to": "owner"}
+    await person.do("POST", "/v1/inventory", gift, **{"Idempotency-Key": "a-gift"})
 
 
 def holding(data: Path, *words: str) -> list[str]:
@@ -101,6 +113,7 @@ async def test_a_person_who_is_deleted_leaves_no_byte(tmp_path: Path, way: str) 
             anna, ben = await join(server, f"Anna {NAME}"), await join(server, "Ben")
             await live(ben, STAYS, STAYS)
             await live(anna, CANARY, NAME)
+            await give_away(server, anna)
             assert len(holding(data, CANARY)) >= 3  # both stores and a card, at the least
             before = await ben.do("GET", "/v1/memory/export")
             if way == "by themselves":
