@@ -242,6 +242,9 @@ export class Api {
   /** @returns {Promise<import("../types.js").Job>} */
   job = (/** @type {string} */ id) => this.json("GET", path("jobs", id));
 
+  /** One does not want it any more. Whoever else waits for it keeps it. @returns {Promise<import("../types.js").Job>} */
+  cancelJob = (/** @type {string} */ id) => this.json("DELETE", path("jobs", id));
+
   /** What happens to a render: job, frame, then done, failed or cancelled. @param {string} id @param {AbortSignal} signal */
   async *jobEvents(id, signal) {
     const response = await this.fetch("GET", path("jobs", id, "events"), { headers: { Accept: "text/event-stream" }, signal, seconds: 0 });

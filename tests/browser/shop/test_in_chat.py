@@ -133,3 +133,17 @@ async def test_a_request_that_is_changed_is_asked_anew(shop: Shop) -> None:
     await expect(shop.visitor.replies.last).to_contain_text("at midnight")
     await expect(picture(shop)).to_be_visible()
     await expect(shop.visitor.mine).to_have_count(1)
+
+
+async def test_one_that_is_cancelled_can_be_made_again(shop: Shop, server: Server) -> None:
+    await to_chat(shop)
+    assert (await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": True}))[0] == 200
+    reply = shop.visitor.replies.last
+    try:
+        await shop.visitor.say("/picture that comes later")
+        await reply.get_by_role("button", name="Cancel").click()
+        await expect(reply).to_contain_text("It can be made again")
+    finally:
+        await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": False})
+    await reply.get_by_role("button", name="Try again").click()
+    await expect(picture(shop)).to_be_visible()

@@ -146,3 +146,16 @@ async def test_pictures_do_not_make_the_page_jump(shop: Shop) -> None:
     assert after is not None
     assert abs(before["width"] - after["width"]) < 1
     assert re.fullmatch(r"\d+ / \d+", await box.evaluate("(one) => one.style.aspectRatio"))
+
+
+async def test_what_nobody_wants_any_more_is_not_made(shop: Shop, server: Server, comfy: FakeComfy) -> None:
+    await shop.upload("Red dress")
+    assert (await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": True}))[0] == 200
+    before = len(comfy.started)
+    try:
+        await shop.button("Preview", "Red dress").click()
+        await shop.button("Cancel", "Red dress").click()
+        await expect(shop.button("Preview", "Red dress")).to_be_visible()
+    finally:
+        await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": False})
+    assert len(comfy.started) == before

@@ -28,6 +28,7 @@ import { MessagePicture } from "./picture.js";
  * @property {(message: Message) => void} discard
  * @property {(message: Message) => void} recalled
  * @property {(message: Message) => void} pictureAgain
+ * @property {(job: string) => void} cancelPicture
  * @property {(item: string) => void} wear
  * @property {(key: string) => void} pictureEnded
  */
@@ -141,7 +142,7 @@ export class MessageView {
       this.#pictured = shown;
       this.#picture = new MessagePicture({
         jobs: this.jobs, name: this.name, caption: message.text,
-        actions: { again: () => actions.pictureAgain(this.message), wear: actions.wear, ended: actions.pictureEnded },
+        actions: { again: () => actions.pictureAgain(this.message), cancel: actions.cancelPicture, wear: actions.wear, ended: actions.pictureEnded },
       });
     }
     if (this.#body.firstChild !== this.#picture.el) fill(this.#body, this.#picture.el);

@@ -7,7 +7,7 @@ import { onItsWay } from "../pictures/words.js";
 
 /**
  * @typedef {import("../../types.js").Picture} Picture
- * @typedef {{again: () => void, wear: (item: string) => void, ended: (key: string) => void}} PictureActions
+ * @typedef {{again: () => void, cancel: (job: string) => void, wear: (item: string) => void, ended: (key: string) => void}} PictureActions
  */
 
 export class MessagePicture {
@@ -42,6 +42,7 @@ export class MessagePicture {
     const lost = picture.state === "failed" || picture.state === "none";
     fill(
       this.#ways,
+      onItsWay(picture) && picture.job_id && h("button", { type: "button", class: "link", onclick: () => this.actions.cancel(String(this.#picture?.job_id)) }, "Cancel"),
       lost && last && h("button", { type: "button", class: "button button--small", disabled: busy, onclick: () => this.actions.again() }, "Try again"),
       picture.state === "ready" && picture.item_id && (picture.item_id === worn
         ? h("span", { class: "shot__worn" }, "Worn now")

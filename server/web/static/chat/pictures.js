@@ -1,6 +1,6 @@
 // Asking for pictures in a conversation, and what the character wears in them. No DOM.
 
-import { sentence } from "../api.js";
+import { ApiError, sentence } from "../api.js";
 import { newKey } from "./keys.js";
 
 /**
@@ -99,9 +99,19 @@ export class ConversationPictures {
   /** A render has ended: what its messages show now. @param {string} key */
   async look(key) {
     const { conversation } = this;
-    const now = await conversation.api.preview(key);
+    const now = await this.#state(key);
     conversation.messages = conversation.messages.map((one) => withPicture(one, key, now));
     conversation.emit("change", undefined);
+  }
+
+  /** @param {string} key @returns {Promise<Picture>} */
+  async #state(key) {
+    try {
+      return await this.conversation.api.preview(key);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return { key, state: "none", job_id: null }; // it was cancelled
+      throw error;
+    }
   }
 
   /** Whether a reply answers a request for a picture. @param {Message} reply */

@@ -171,6 +171,10 @@ export class ChatView {
       resend: (message) => void this.#follow(() => conversation.resend(message)),
       discard: (message) => conversation.discard(message),
       pictureAgain: (message) => void this.#follow(() => conversation.pictures.again(message)),
+      cancelPicture: (job) => void attempt(async () => {
+        const { state } = await this.app.api.cancelJob(job);
+        if (state !== "cancelled") toast("Somebody else waits for this picture too, so it is made all the same.");
+      }),
       pictureEnded: (key) => void attempt(() => conversation.pictures.look(key)),
       wear: (item) => void attempt(async () => toast(`${conversation.character.name} wears it from now on: ${await conversation.pictures.wear(item)}`)),
       recalled: (message) => {

@@ -13,6 +13,8 @@ import { Wardrobe } from "./wardrobe.js";
 
 /** @typedef {"all"|"mine"} Shelf */
 
+const SHARED = "Somebody else waits for this picture too, so it is made all the same.";
+
 export class ShopPage {
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
@@ -83,6 +85,9 @@ export class ShopPage {
     }
     return new Tile(item, this.wardrobe, this.character.name, {
       preview: (one) => void attempt(() => this.wardrobe.ask(one)),
+      cancel: (one) => void attempt(async () => {
+        if (!(await this.wardrobe.cancel(one))) toast(SHARED);
+      }),
       wear: (one) => void attempt(async () => {
         await this.wardrobe.wear(one);
         toast(`${this.character.name} wears it from now on: ${one.title}`, { action: { label: "See it in the chat", run: () => void this.#inChat({}) } });

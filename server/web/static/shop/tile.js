@@ -11,6 +11,7 @@ import { onItsWay } from "../pictures/words.js";
  * @typedef {import("../../types.js").Item} Item
  * @typedef {object} TileActions
  * @property {(item: Item) => void} preview
+ * @property {(item: Item) => void} cancel
  * @property {(item: Item) => void} wear
  * @property {() => void} takeOff
  * @property {(item: Item) => void} give
@@ -64,6 +65,7 @@ export class Tile {
     fill(
       this.#buttons,
       item.visual && wardrobe.hasLook && (picture.state === "none" || picture.state === "failed") && button(picture.state === "failed" ? "Try again" : "Preview", () => actions.preview(item), true),
+      onItsWay(picture) && button("Cancel", () => actions.cancel(item)),
       owned && item.visual && (worn ? button("Take off", () => actions.takeOff()) : button("Wear", () => actions.wear(item))),
       owned && button("Give", () => actions.give(item)),
       !owned && h("span", { class: "tile__hint" }, onItsWay(picture) ? "" : "Only what you own can be worn."),

@@ -71,6 +71,15 @@ export class Wardrobe extends Emitter {
     this.#put(item.id, await this.api.askPreview(this.character, item.id));
   }
 
+  /** One does not want it any more. @param {Item} item @returns {Promise<boolean>} whether it is not made now: others may want it */
+  async cancel(item) {
+    const { key, job_id: job } = this.picture(item.id);
+    if (!job) return true;
+    const { state } = await this.api.cancelJob(job);
+    if (state === "cancelled") this.#put(item.id, { key, state: "none" });
+    return state === "cancelled";
+  }
+
   /** @param {Item} item */
   async wear(item) {
     this.worn = (await this.api.wear(this.character, item.id)).item?.id ?? null;
