@@ -240,6 +240,19 @@
  * @property {(Amounts & {model: string})[]} models
  * @property {{tenant: string, user_id: string|null, pseudonym: string, cost_microdollars: number}[]} users
  *
+ * @typedef {object} LoraLine
+ * @property {string} name            the character's, in the registry
+ * @property {number} version
+ * @property {boolean} live
+ * @property {string} sha256
+ * @property {number} bytes
+ * @property {string|null} base_family
+ * @property {string|null} base_sha256
+ * @property {number|null} dim
+ * @property {number|null} alpha
+ * @property {number|null} steps
+ * @property {string} added
+ *
  * @typedef {object} RoutingReport
  * @property {{turns: number, fallbacks: number, unanswered: number, attempts: number, refused: number, failed: number}} total
  * @property {{at: string, turns: number, fallbacks: number, attempts: number, refused: number}[]} buckets

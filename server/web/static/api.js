@@ -273,6 +273,14 @@ export class Api {
   endJob = (/** @type {string} */ id) => this.json("DELETE", path("admin", "jobs", id));
   replayJob = (/** @type {string} */ id) => this.json("POST", path("admin", "jobs", id, "replay"));
   prerender = (/** @type {object} */ what, /** @type {boolean} */ estimate) => this.json("POST", `${path("admin", "prerender")}?estimate=${estimate}`, { json: what });
+  loras = () => this.json("GET", path("admin", "loras"));
+  lora = (/** @type {string} */ name) => this.json("GET", path("admin", "loras", name));
+  promoteLora = (/** @type {string} */ name, /** @type {number} */ version, /** @type {number} */ seen) =>
+    this.json("PUT", path("admin", "loras", name, "live"), { json: { version, if_live: seen } });
+  rollbackLora = (/** @type {string} */ name, /** @type {number} */ seen) => this.json("POST", path("admin", "loras", name, "rollback"), { json: { if_live: seen } });
+  askGrid = (/** @type {string} */ name, /** @type {number} */ version, /** @type {number} */ against) =>
+    this.json("POST", path("admin", "loras", name, "versions", version, "grids"), { json: { against }, seconds: 120 });
+  grid = (/** @type {string} */ name, /** @type {number} */ version, /** @type {string} */ id) => this.json("GET", path("admin", "loras", name, "versions", version, "grids", id));
   /** @returns {Promise<import("../types.js").Look[]>} */
   looks = () => this.#all(path("admin", "looks"), {}, "looks");
   setLook = (/** @type {string} */ c, /** @type {object} */ look, /** @type {string|undefined} */ etag) =>

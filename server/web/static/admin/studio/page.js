@@ -2,6 +2,7 @@
 
 import { h } from "../../dom.js";
 import { icon } from "../../icons.js";
+import { LorasSection } from "../loras/section.js";
 import { HostsSection } from "./hosts.js";
 import { ItemsSection } from "./items.js";
 import { LooksSection } from "./looks.js";
@@ -13,7 +14,7 @@ export class StudioPage {
   /** @param {import("../../app.js").App} app */
   constructor(app) {
     const allowed = app.me.scopes.includes("admin");
-    this.#sections = allowed ? [new HostsSection(app), new QueueSection(app), new LooksSection(app), new ItemsSection(app)] : [];
+    this.#sections = allowed ? [new HostsSection(app), new QueueSection(app), new LooksSection(app), new LorasSection(app), new ItemsSection(app)] : [];
     this.el = h(
       "section",
       { class: "admin admin--wide" },
