@@ -10,11 +10,13 @@ from server.api.body import read_json, read_query
 from server.api.respond import json_response, no_content
 from server.api.routes import Route
 from server.api.schemas import Query
-from server.api.services import CATALOG, CHARACTERS
+from server.api.services import CATALOG, CHARACTERS, GATE
 from server.catalog.looks.model import Look, LookFields
 from server.catalog.looks.names import names_of
 from server.catalog.records import CharacterRecord, Viewer
-from server.errors import Forbidden
+from server.errors import Declined, Forbidden
+from server.policy.classifier import Intent
+from server.policy.gate import Asker
 
 _TAG = "Catalog"
 
@@ -47,6 +49,7 @@ async def put(request: web.Request) -> web.StreamResponse:
                 "Models, sizes and steps are an admin's to choose: change the prompt, the negative prompt or the seed.",
                 reason="models",
             )
+        await _judge(request, character, fields)
     look = await looks.put(
         character.tenant,
         character.id,
@@ -79,6 +82,22 @@ async def _editable(request: web.Request) -> CharacterRecord:
     return found
 
 
+async def _judge(request: web.Request, character: CharacterRecord, fields: LookFields) -> None:
+    """A person's words in a scene pass the gate as their messages do; a render takes a look's as they are.
+
+    Raises:
+        Declined: their plan does not have that.
+        PolicyUnavailable: it cannot be read now.
+    """
+    who = principal(request)
+    decision = await request.app[GATE].judge(
+        Intent(said=[fields.scene.prompt, fields.scene.negative]),
+        Asker(who.tier, None, character.card.char, who.name),
+    )
+    if decision.kind is not None:
+        raise Declined(decision.text, kind=decision.kind, level=decision.level, plan=decision.plan)
+
+
 def _look(look: Look) -> web.StreamResponse:
     return json_response(look, headers={"ETag": f'"{look.etag}"'})
 
@@ -104,9 +123,9 @@ def routes() -> list[Route]:
             "characters",
             "Set how a character is rendered",
             _TAG,
-            "Models, sizes, steps and tuning are an admin's to choose; the scene's words and its seed the owner's too. "
-            "The prompt must not hold the character's name. With `If-Match` a look that was changed meanwhile answers "
-            "409.",
+            "Models, sizes, steps and tuning are an admin's to choose; the scene's words and its seed the owner's too, "
+            "whose words pass the content gate. The prompt must not hold the character's name. With `If-Match` a look "
+            "that was changed meanwhile answers 409.",
             request=LookIn,
             query=Query,
             response=Look,

@@ -227,3 +227,14 @@ async def test_metrics_count_and_no_text_is_in_them(server: Server) -> None:
     text = bytes(exposition).decode() if isinstance(exposition, bytes) else str(exposition)
     assert 'vestige_policy_decisions_total{level="romance",outcome="declined",where="message"}' in text
     assert "stars" not in text
+
+
+async def test_a_person_may_not_write_into_a_look_what_their_plan_does_not_have(shared: Server) -> None:
+    anna = await shared.as_user("Anna")
+    mira = await anna.character(name="Mira")
+    path, look = f"/v1/characters/{mira}/look", {"checkpoint": "base.safetensors"}
+    assert (await shared.ask("PUT", path, json=look))[0] == 200
+    for scene in ({"prompt": CLOTHES}, {"negative": CLOTHES}, {"prompt": "a garden, open the red door"}):
+        status, answer = await anna.ask("PUT", path, json={**look, "scene": scene})
+        assert (status, answer["error"]["code"]) == (403, "declined")
+    assert (await anna.ask("PUT", path, json={**look, "scene": {"prompt": HELLO}}))[0] == 200
