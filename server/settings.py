@@ -100,7 +100,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="VESTIGE_", extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+        env_prefix="VESTIGE_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
     # where
