@@ -23,11 +23,12 @@ _TRIES = 5
 class Target:
     """Where requests go: a port of this machine and whole requests, which the clients take turns with.
 
-    Client `n` of `c` sends every `c`-th of them from the `n`-th on, again and again.
+    Client `n` of `c` sends every `c`-th of them from the `n`-th on, again and again. `status`: of every answer.
     """
 
     port: int
     requests: Sequence[bytes]
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ async def measure(target: Target, clients: int, seconds: float, *, warm: int = 3
     Raises:
         SystemExit: a request failed.
     """
-    crowd = [_Client(target.port, cycle(target.requests[number::clients])) for number in range(clients)]
+    crowd = _crowd(target, clients)
     try:
         await asyncio.gather(*(_repeat(client, warm) for client in crowd))
         began = time.perf_counter()
@@ -64,6 +65,22 @@ async def measure(target: Target, clients: int, seconds: float, *, warm: int = 3
             client.close()
     times = [each * _MS for row in rows for each in row]
     return Measured(len(times) / took, percentile(times, 0.5), percentile(times, 0.99))
+
+
+async def send_all(target: Target, clients: int) -> None:
+    """Every request once, by so many clients. Raises `SystemExit` where one failed."""
+    crowd = _crowd(target, clients)
+    try:
+        await asyncio.gather(
+            *(_repeat(client, len(target.requests[number::clients])) for number, client in enumerate(crowd))
+        )
+    finally:
+        for client in crowd:
+            client.close()
+
+
+def _crowd(target: Target, clients: int) -> "list[_Client]":
+    return [_Client(target, cycle(target.requests[number::clients])) for number in range(clients)]
 
 
 async def _repeat(client: "_Client", times: int) -> None:
@@ -82,8 +99,9 @@ async def _until(client: "_Client", end: float) -> list[float]:
 class _Client:
     """Sends its requests one by one, on a connection that is kept for as long as the server keeps it."""
 
-    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
-        self._port = port
+    def __init__(self, target: Target, requests: Iterator[bytes]) -> None:
+        self._port = target.port
+        self._good = f"HTTP/1.1 {target.status}".encode()
         self._requests = requests
         self._connection: _Connection | None = None
 
@@ -99,7 +117,7 @@ class _Client:
             except ConnectionError:  # closed since the last answer
                 self._connection = None
                 continue
-            if not answer.startswith(b"HTTP/1.1 200"):
+            if not answer.startswith(self._good):
                 raise SystemExit(f"a request failed: {answer[:600].decode(errors='replace')}")
             return
         raise SystemExit(f"port {self._port} hangs up without an answer")
