@@ -101,3 +101,21 @@ async def test_it_fits_a_phone_in_both_colours(visit: Arrive) -> None:
         assert await olga.page.evaluate(NO_ROOM) == [False]
         assert await olga.page.evaluate(FAINT) == []
         assert await olga.page.evaluate(SMALL) == []
+
+
+async def test_what_waits_is_listed_by_name_and_can_be_ended(visit: Arrive, server: Server) -> None:
+    olga = await visit("Olga", role="admin", meets={"name": "Ada"})
+    await give_look(server, olga.character)
+    shop = Shop(olga, olga.character)
+    await shop.open()
+    await shop.upload("Straw hat")
+    assert (await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": True}))[0] == 200
+    try:
+        await shop.button("Preview", "Straw hat").click()
+        await expect(shop.button("Cancel", "Straw hat")).to_be_visible()
+        await olga.page.goto(f"{olga.api.url}/#/studio")
+        row = olga.page.get_by_role("listitem").filter(has_text="Ada in Straw hat")
+        await row.get_by_role("button", name="Cancel").click()
+        await expect(row).to_have_count(0)
+    finally:
+        await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": False})

@@ -96,5 +96,5 @@ function standing(host) {
   return host.usable ? ["good", "at work"] : ["bad", "not usable"];
 }
 
-/** A model by what a person knows of it: `checkpoints/sha256:3f5062b8…` is its folder and the first digits. @param {string} content */
-const brief = (content) => content.replace(/(sha256:[0-9a-f]{8})[0-9a-f]+/u, "$1…");
+/** A model by what a person knows of it: its folder and file, or where its content is known, the first digits. @param {string} content */
+const brief = (content) => content.replace(/^[^/]+\/name:/u, "").replace(/(sha256:[0-9a-f]{8})[0-9a-f]+/u, "$1…");

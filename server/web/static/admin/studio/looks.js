@@ -7,6 +7,7 @@ import { avatar } from "../../characters/avatar.js";
 import { duration, money, plural } from "../../format.js";
 import { loadInto, nothing } from "../../panel.js";
 import { toast } from "../../toast.js";
+import { itemTitles } from "./names.js";
 import { showRecord } from "./record.js";
 
 /** @typedef {import("../../../types.js").Look} Look */
@@ -77,13 +78,13 @@ export class LooksSection {
       ],
     });
     void loadInto(list, async () => {
-      const previews = await this.app.api.previews(character.id);
+      const [previews, titles] = await Promise.all([this.app.api.previews(character.id), itemTitles(this.app.api)]);
       if (!previews.length) return nothing("None was made yet.");
       return h("ul", { class: "rows" }, previews.map((one) => h(
         "li",
         { class: "rows__one" },
         one.url && h("img", { class: "rows__thumb", src: one.url, alt: "", loading: "lazy" }),
-        h("div", { class: "rows__text" }, h("p", { class: "rows__name", dir: "auto" }, one.item_id ?? "own clothes", one.state !== "ready" && h("span", { class: "chip" }, one.state)), h("p", { class: "rows__line", dir: "auto" }, madeWith(one.made_with)), one.error && h("p", { class: "rows__why", dir: "auto" }, one.error.message)),
+        h("div", { class: "rows__text" }, h("p", { class: "rows__name", dir: "auto" }, one.item_id ? (titles.get(one.item_id) ?? one.item_id) : "own clothes", one.state !== "ready" && h("span", { class: "chip" }, one.state)), h("p", { class: "rows__line", dir: "auto" }, madeWith(one.made_with)), one.error && h("p", { class: "rows__why", dir: "auto" }, one.error.message)),
         one.state === "ready" && h("button", { type: "button", class: "button button--small", onclick: () => showRecord(this.app.api, one.key) }, "How it was made"),
       )));
     }, sentence);
@@ -135,5 +136,6 @@ export class LooksSection {
 function madeWith(made) {
   if (!made) return "";
   if (typeof made === "string") return `Preset ${made}`;
+  if (!Object.keys(made).length) return "The tuning that every render begins with";
   return `Tuning: ${Object.entries(made).map(([name, value]) => `${name.replace(/_/g, " ")} ${value}`).join(", ")}`;
 }

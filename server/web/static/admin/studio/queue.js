@@ -5,6 +5,7 @@ import { h } from "../../dom.js";
 import { clock, exactly } from "../../format.js";
 import { loadInto, nothing } from "../../panel.js";
 import { attempt, toast } from "../../toast.js";
+import { itemTitles } from "./names.js";
 import { showRecord } from "./record.js";
 
 /** @typedef {import("../../../types.js").Job} Job */
@@ -36,13 +37,16 @@ export class QueueSection {
     this.#tabs.forEach((one, at) => one.setAttribute("aria-pressed", String(STATES[at][0] === state)));
     return loadInto(this.#list, async () => {
       const { jobs } = await this.app.api.jobs(state);
+      const titles = jobs.length ? await itemTitles(this.app.api) : new Map();
       if (state !== this.#state) return undefined;
-      return jobs.length ? h("ul", { class: "rows" }, jobs.map((/** @type {Job} */ one) => this.#row(one))) : nothing("None.");
+      return jobs.length ? h("ul", { class: "rows" }, jobs.map((/** @type {Job} */ one) => this.#row(one, titles))) : nothing("None.");
     }, sentence);
   }
 
-  /** @param {Job} job */
-  #row(job) {
+  /** @param {Job} job @param {Map<string, string>} titles */
+  #row(job, titles) {
+    const who = this.app.shelf.find(job.character_id)?.name ?? job.character_id;
+    const what = job.item_id && (titles.get(job.item_id) ?? job.item_id);
     const over = ["dead", "failed", "done", "cancelled"].includes(job.state);
     return h(
       "li",
@@ -50,7 +54,7 @@ export class QueueSection {
       h(
         "div",
         { class: "rows__text" },
-        h("p", { class: "rows__name", dir: "auto" }, `${job.character_id}${job.item_id ? ` × ${job.item_id}` : ""}`, h("span", { class: "chip" }, job.line === "prerender" ? "ahead of time" : "a person waits"), job.state === "running" && h("span", { class: "chip" }, `${Math.round(job.share * 100)} %`)),
+        h("p", { class: "rows__name", dir: "auto" }, what ? `${who} in ${what}` : who, h("span", { class: "chip" }, job.line === "prerender" ? "ahead of time" : "a person waits"), job.state === "running" && h("span", { class: "chip" }, `${Math.round(job.share * 100)} %`)),
         h("p", { class: "rows__line" }, h("time", { datetime: job.created, title: exactly(job.created) }, clock(job.created)), job.host && ` · at ${job.host}`, (job.attempts ?? 0) > 1 && ` · try ${job.attempts}`, job.waiting && ` · ${job.waiting.replace("_", " ")}`),
         job.error && h("p", { class: "rows__why", dir: "auto" }, job.error.message),
       ),

@@ -13,7 +13,8 @@ export function showRecord(api, key) {
   openDialog({ title: "How it was made", body, wide: true });
   void loadInto(body, async () => {
     const record = await api.previewRecord(key);
-    const rows = Object.entries(record).filter(([name]) => !GRAPHS.has(name));
+    const { preview = {}, provenance = {}, ...rest } = record;
+    const rows = Object.entries({ ...preview, ...provenance, ...rest }).filter(([name]) => !GRAPHS.has(name));
     const graph = record.workflow ?? record.graph;
     return [
       h("dl", { class: "pairs" }, rows.map(([name, value]) => h("div", null, h("dt", null, name.replace(/_/g, " ")), h("dd", { dir: "auto" }, written(value))))),
