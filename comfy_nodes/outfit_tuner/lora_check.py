@@ -12,10 +12,18 @@ from .lineage import FAMILIES, Lineage, checkpoint_lineage, lineage_misfit, lora
 from .safetensors_header import Header, ModelFileError, read_header
 from .unet_size import UnetSize
 
-__all__ = ["LORA_LINEAGES", "LineageError", "describe_lineage", "model_lineage", "require_lineage"]
+__all__ = [
+    "LORA_LINEAGES",
+    "LineageError",
+    "checkpoint_family",
+    "describe_lineage",
+    "model_lineage",
+    "require_lineage",
+]
 
 LORA_LINEAGES: ByFile[Lineage] = ByFile(lambda path: lora_lineage(read_header(path), path.name), 256)
 _CHECKPOINTS: ByFile[Header] = ByFile(read_header, 4)
+_FAMILIES: ByFile[str | None] = ByFile(lambda path: checkpoint_lineage(read_header(path), None, path.name).family, 256)
 
 
 class LineageError(ModelFileError):
@@ -66,6 +74,14 @@ def model_lineage(checkpoint: Path | None, unet: UnetSize | None, hashes: FileHa
         header = Header({}, {})  # a format that is never opened here; its name and hash still tell
     found = checkpoint_lineage(header, sha256, checkpoint.name)
     return replace(found, cross_dim=by_layers.cross_dim or found.cross_dim), sha256
+
+
+def checkpoint_family(checkpoint: Path, sha256: str | None) -> str | None:
+    """What a checkpoint descends from, by a name of `FAMILIES`; None where nothing tells, or it cannot be read."""
+    try:
+        return checkpoint_lineage(Header({}, {}), sha256, "").family or _FAMILIES(checkpoint)
+    except ModelFileError:
+        return None
 
 
 def describe_lineage(lora: Lineage) -> str:

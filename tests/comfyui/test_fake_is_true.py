@@ -100,7 +100,7 @@ async def told(session: aiohttp.ClientSession, url: str, key: str) -> dict[str, 
 
 
 async def test_hosts_are_asked_in_the_same_words(comfyui: ComfyUI) -> None:
-    models = {"checkpoints": [{"file": "tiny.safetensors", "bytes": 7, "sha256": "a" * 64}]}
+    models = {"checkpoints": [{"file": "tiny.safetensors", "bytes": 7, "sha256": "a" * 64, "family": "sd15"}]}
     async with (
         aiohttp.ClientSession() as session,
         fake_comfy(token=PACK_TOKEN, nodes={"KSampler": {}, "Other": {}}, models=models) as fake,

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ..file_hashes import FileHashes
 from ..hashing import BackgroundHashes
+from ..lora_check import checkpoint_family
 from .route import Route
 
 __all__ = ["ModelRoutes"]
@@ -45,7 +46,10 @@ class ModelRoutes:
                 except OSError:
                     continue  # it went away since it was listed
                 sha256 = hashes.known(path)
-                listed[folder].append({"file": name, "bytes": size, "sha256": sha256})
+                facts: dict[str, Any] = {"file": name, "bytes": size, "sha256": sha256}
+                if folder == "checkpoints":
+                    facts["family"] = checkpoint_family(path, sha256)
+                listed[folder].append(facts)
                 if sha256 is None:
                     unknown.append(path)
         if self._background is None:

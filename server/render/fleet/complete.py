@@ -47,8 +47,13 @@ def with_preset(request: PictureRequest, preset: Mapping[str, Any]) -> PictureRe
     return replace(request, tuning={**values, **request.tuning})
 
 
-def checked_pins(request: PictureRequest, preset: Mapping[str, Any], hashes: Hashes) -> None:
-    """Refuses a preset that was tuned on other files than the request's. What has no known hash is not compared.
+def checked_pins(
+    request: PictureRequest, preset: Mapping[str, Any], hashes: Hashes, families: Mapping[str, str]
+) -> None:
+    """Refuses a preset that was tuned on other files than the request's. What is not known is not compared.
+
+    Args:
+        families: what checkpoints descend from, by name.
 
     Raises:
         InvalidRequest: they differ.
@@ -56,6 +61,13 @@ def checked_pins(request: PictureRequest, preset: Mapping[str, Any], hashes: Has
     pins = preset.get("pins")
     if not isinstance(pins, Mapping):
         return
+    family = families.get(request.checkpoint.replace("\\", "/"))
+    if family is not None and pins.get("base_family") not in (None, family):
+        raise InvalidRequest(
+            f"The preset {request.preset} was tuned on {pins['base_family']} and {request.checkpoint} is {family}: "
+            "choose a checkpoint of that family, or another preset.",
+            field="preset",
+        )
     for pin, slot, folder in _PINNED:
         wanted, name = pins.get(pin), getattr(request, slot)
         found = hashes.get((folder, name)) if name else None

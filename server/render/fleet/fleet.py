@@ -105,7 +105,8 @@ class Fleet:
         request = named_files(request, listed)
         if request.preset is not None:
             preset = await self._preset(request.preset)
-            checked_pins(request, preset, files)
+            families = {name: family for offer in offers.values() for name, family in offer.families.items()}
+            checked_pins(request, preset, files, families)
             request = with_preset(request, preset)
         if request.lora is not None and request.lora.sha256 is None:
             known = files.get(("characters", str(request.lora)))

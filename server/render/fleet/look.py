@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from server.errors import RenderError
@@ -63,8 +63,8 @@ async def _look(host: ComfyHost, record: HostRecord, claims: int, offer: bool) -
     if offer or restarted or digest is None or opened != known.opened:
         nodes = {kind: _inputs(told) for kind, told in (await host.describe(ALLOWED)).items() if kind in ALLOWED}
         pack = _pack_of(nodes)
-        hashes, told = await _hashes(host) if opened else ([], None)
-        text = json.dumps({"nodes": nodes, "hashes": hashes}, sort_keys=True)
+        files, told = await _files(host) if opened else (_Files(), None)
+        text = json.dumps({"nodes": nodes, "hashes": files.hashes, "families": files.families}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         problems = tuple(one for one in (problem if pack == "vestige" else None, told) if one)
     system = stats.get("system")
@@ -98,7 +98,8 @@ def _inputs(described: Any) -> dict[str, Any]:
 
 def read_offer(host: str, found: Mapping[str, Any]) -> Offer:
     """An offer from what `look_at` wrote."""
-    return Offer(host, found["nodes"], {(folder, name): sha256 for folder, name, sha256 in found["hashes"]})
+    hashes = {(folder, name): sha256 for folder, name, sha256 in found["hashes"]}
+    return Offer(host, found["nodes"], hashes, found.get("families", {}))
 
 
 async def _pack(host: ComfyHost) -> tuple[bool, str | None, str | None]:
@@ -123,20 +124,30 @@ async def _restarted(host: ComfyHost, record: HostRecord, process: str | None) -
     return record.last is not None and process is None and await host.finished(record.last) is None
 
 
-async def _hashes(host: ComfyHost) -> tuple[list[tuple[str, str, str | None]], str | None]:
-    """`(folder, name, sha256)` of its model files, and what is wrong where its pack does not tell."""
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What the pack tells of model files: `(folder, name, sha256)`, and what checkpoints descend from."""
+
+    hashes: list[tuple[str, str, str | None]] = field(default_factory=list)
+    families: dict[str, str] = field(default_factory=dict)
+
+
+async def _files(host: ComfyHost) -> tuple[_Files, str | None]:
+    """Its model files, and what is wrong where its pack does not tell all of them."""
     try:
         found = await host.pack.models()
     except RenderError as error:
         if error.status == 503:
             raise
-        return [], f"It {_ROUTES_UNKNOWN}."
-    files = [
-        (str(folder), str(one["file"]), sha256 if _is_sha256(sha256 := one.get("sha256")) else None)
-        for folder, listed in found["models"].items()
-        for one in listed
-    ]
-    left = sum(sha256 is None for _, _, sha256 in files)
+        return _Files(), f"It {_ROUTES_UNKNOWN}."
+    files = _Files()
+    for folder, listed in found["models"].items():
+        for one in listed:
+            name, sha256, family = str(one["file"]), one.get("sha256"), one.get("family")
+            files.hashes.append((str(folder), name, sha256 if _is_sha256(sha256) else None))
+            if folder == "checkpoints" and isinstance(family, str):
+                files.families[name.replace("\\", "/")] = family
+    left = sum(sha256 is None for _, _, sha256 in files.hashes)
     return files, f"{left} of its files are still being hashed, and known by name until then." if left else None
 
 

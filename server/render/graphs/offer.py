@@ -26,11 +26,13 @@ _NO_FILES = frozenset({"auto", "none"})
 @dataclass(frozen=True)
 class Offer:
     """`host`: its name in the settings. `nodes`: `/object_info` of the classes that matter. `hashes`: what its pack
-    told of its files; empty where it has no pack. A character's LoRA stands there by its file."""
+    told of its files; empty where it has no pack. A character's LoRA stands there by its file. `families`: what
+    checkpoints descend from, by name, where that is known."""
 
     host: str
     nodes: Mapping[str, Any]
     hashes: Hashes = field(default_factory=dict)
+    families: Mapping[str, str] = field(default_factory=dict)
 
     def listed(self, folder: Folder) -> Sequence[str]:
         """Names as the host lists them."""

@@ -11,6 +11,7 @@ import pytest
 
 from comfy_nodes.outfit_tuner.file_hashes import FileHashes
 from comfy_nodes.outfit_tuner.routes.models import ModelRoutes
+from tests.outfit_tuner import model_files as files
 
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -28,13 +29,13 @@ def models(tmp_path: Path) -> Path:
 async def client(serve: Serve, models: Path, tmp_path: Path) -> httpx.AsyncClient:
     hashes = FileHashes(tmp_path / "hashes")
 
-    def files() -> dict[str, dict[str, Path]]:
+    def found() -> dict[str, dict[str, Path]]:
         return {
             folder: {str(path.relative_to(models / folder)): path for path in (models / folder).rglob("*.safetensors")}
             for folder in ("checkpoints", "loras", "ipadapter")
         }
 
-    return await serve(ModelRoutes(files, lambda: hashes).routes())
+    return await serve(ModelRoutes(found, lambda: hashes).routes())
 
 
 async def listed(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -57,10 +58,11 @@ async def test_files_come_at_once_and_their_hashes_later(client: httpx.AsyncClie
     assert [one["file"] for one in first["models"]["checkpoints"]] == ["anime/pony.safetensors", "sdxl.safetensors"]
     assert first["models"]["ipadapter"] == []
     found = (await hashed(client))["models"]
-    for folder, files in found.items():
-        for one in files:
+    for folder, listed_there in found.items():
+        for one in listed_there:
             data = (models / folder / one["file"]).read_bytes()
-            assert one == {"file": one["file"], "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            facts = {"file": one["file"], "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            assert one == facts | ({"family": None} if folder == "checkpoints" else {})
 
 
 async def test_a_file_that_is_another_now_has_another_hash(client: httpx.AsyncClient, models: Path) -> None:
@@ -69,6 +71,12 @@ async def test_a_file_that_is_another_now_has_another_hash(client: httpx.AsyncCl
     await listed(client)
     found = {one["file"]: one for one in (await hashed(client))["models"]["checkpoints"]}
     assert found["sdxl.safetensors"]["sha256"] == hashlib.sha256(b"another").hexdigest()
+
+
+async def test_what_a_checkpoint_descends_from(client: httpx.AsyncClient, models: Path) -> None:
+    files.write_sparse(models / "checkpoints" / "ponyDiffusionV6XL.safetensors", files.lora(2048))
+    found = {one["file"]: one for one in (await hashed(client))["models"]["checkpoints"]}
+    assert found["ponyDiffusionV6XL.safetensors"]["family"] == "pony"
 
 
 async def test_nobody_else_reads_it(client: httpx.AsyncClient) -> None:

@@ -20,7 +20,7 @@ from tests.render.graphs.described import CHECKPOINTS, LORAS, described
 TOKEN = "the-token-of-the-tests"
 
 MODELS: dict[str, Any] = {
-    "checkpoints": [{"file": CHECKPOINTS[1], "bytes": 7, "sha256": "2" * 64}],
+    "checkpoints": [{"file": CHECKPOINTS[1], "bytes": 7, "sha256": "2" * 64, "family": "sdxl"}],
     "loras": [{"file": LORAS[0], "bytes": 7, "sha256": "a" * 64}, {"file": LORAS[1], "bytes": 7, "sha256": None}],
 }
 StartHost = Callable[..., Awaitable[FakeComfy]]

@@ -173,6 +173,11 @@ async def test_a_request_is_completed(make_fleet: MakeFleet, start_host: StartHo
     [
         ({"preset": "dress@3", "checkpoint": "other"}, None, ""),
         ({"preset": "dress@4"}, InvalidRequest, "The preset dress@4 was tuned on another checkpoint than sdxl"),
+        (
+            {"preset": "dress@5"},
+            InvalidRequest,
+            "was tuned on sd15 and sdxl.safetensors is sdxl: choose a checkpoint of",
+        ),
         ({"preset": "gone@1"}, RenderError, "There is no such preset"),
         ({"adapter": None, "encoder": None}, InvalidRequest, "Which IP-Adapter? Name it in the character's look. On "),
     ],
@@ -180,9 +185,11 @@ async def test_a_request_is_completed(make_fleet: MakeFleet, start_host: StartHo
 async def test_requests_that_cannot_be(
     make_fleet: MakeFleet, start_host: StartHost, changed: dict[str, Any], error: Any, message: str
 ) -> None:
-    other = {**PRESET, "pins": {"base": "9" * 64}}
+    other, older = {**PRESET, "pins": {"base": "9" * 64}}, {**PRESET, "pins": {"base_family": "sd15"}}
     nodes = described(adapters=["one.safetensors", "two.safetensors"])
-    fleet = make_fleet(gpu1=await start_host(presets={"dress/3": PRESET, "dress/4": other}, nodes=nodes))
+    fleet = make_fleet(
+        gpu1=await start_host(presets={"dress/3": PRESET, "dress/4": other, "dress/5": older}, nodes=nodes)
+    )
     request = asked(template=None, **changed)
     if error is None:
         assert await fleet.complete(request)
