@@ -184,7 +184,9 @@ class _Joint:
         for at, after in enumerate(self._pairs):
             late, new = self._kept[before.kept + 1 : after.kept], self._shown[before.sent + 1 : after.sent]
             chat = self._kept[after.kept].chat
-            alike = 0 < len(late) <= EDITS_BETWEEN and _alike(late, new) and all(one.chat == chat for one in late)
+            greeted = before.kept < 0 and late and late[0].role is Role.ASSISTANT and late[0].chat is None
+            in_chat = all(one.chat == chat for one in (late[1:] if greeted else late))
+            alike = 0 < len(late) <= EDITS_BETWEEN and _alike(late, new) and in_chat
             if alike and (self._replied(_run(self._pairs[:at])) or self._replied(_run(self._pairs[at:][::-1]))):
                 edits += _edits(late, new)
             before = after
@@ -194,7 +196,9 @@ class _Joint:
         """The edits that make the end of what is stored the client's; None where it is something else."""
         if len(late) > EDITS_AT_END or not _alike(late, new):
             return None
+        chat = self._kept[self._last.kept].chat
         from_the_start = self._whole and (self._run[0].kept, self._run[0].sent) == (0, 0)
+        from_the_start &= chat is not None and all(one.chat == chat for one in late)
         return _edits(late, new) if from_the_start or self._one_chat(late) else None
 
     def _replied(self, run: Sequence[Pair]) -> bool:

@@ -140,7 +140,26 @@ TABLE: list[tuple[str, Sequence[str], Sequence[str], Plan]] = [
     ),
     ("an injection that moves", FIVE, (*FIVE[:2], "u:[note]", *FIVE[2:], "u:good"), then("good")),
     ("hidden in the client", FIVE, (FIVE[0], FIVE[3], FIVE[4], "u:good"), then("good")),
+    (
+        "an edit of the greeting, which belongs to no chat",
+        ("@ a:Welcome!", *FIVE[1:]),
+        ("a:Come in!", *FIVE[1:], "u:good"),
+        then("good", Edit("m0", "Come in!")),
+    ),
+    ("an edit of the first reply", FIVE[1:3], ("u:hi", "a:Hullo", "u:so"), then("so", Edit("m1", "Hullo"))),
     # what is not taken back
+    (
+        "a page's beginning is not edited",
+        ("@ a:Welcome!", "@ u:x", "@ a:y", *FIVE[1:]),
+        ("a:Welcome!", "u:p", "a:q", *FIVE[1:], "u:good"),
+        then("good"),
+    ),
+    (
+        "a page's only exchange is not edited",
+        ("@ a:Welcome!", "@ u:x", "@ a:y"),
+        ("a:Welcome!", "u:p", "a:q", "u:good"),
+        Plan((Add(U, "p"), Add(A, "q")), Say("good")),
+    ),
     ("a new chat", FIVE, ("u:hey",), Plan((), Say("hey"))),
     ("a new chat with a greeting of its own", FIVE, ("a:Yes?", "u:hey"), Plan((), Say("hey"))),
     ("a new chat that begins as the first did", (*FIVE, "u:x", "a:y"), FIVE[:2], then("hi")),
