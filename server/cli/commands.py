@@ -14,6 +14,7 @@ from server.cli.lora_grid import grid
 from server.cli.options import ConfigFile, Data, Place, load_for
 from server.cli.outfit import outfit
 from server.cli.policy import policy
+from server.cli.previews import previews
 from server.cli.reference import settings_reference
 from server.cli.routing import routing
 from server.cli.tables import show
@@ -38,6 +39,7 @@ app.add_typer(lora, name="lora")
 register_training(lora)
 lora.command()(grid)
 app.command()(outfit)
+app.add_typer(previews, name="previews")
 app.command()(worker)
 app.command()(telegram)
 

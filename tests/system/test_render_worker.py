@@ -1,20 +1,21 @@
 """`vestige serve` with its render worker, as processes of their own, and what a kill of either leaves."""
 
-import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from server.processes import spawn_child
 from tests.fakes.comfyui import FakeComfy, fake_comfy
 from tests.fakes.openai_server import FakeOpenAI
 from tests.harness import Client, Json, until
 from tests.render.graphs.described import CHECKPOINTS, described
 from tests.render.previews.studio import photo
-from tests.system.instance import Instance, children, start
+from tests.system.instance import ROOT, Instance, children, environment, start, vestige, vestige_run
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -107,11 +108,28 @@ async def test_a_killed_server_takes_its_worker_along_and_the_next_one_finds_the
         assert sum(fake.started.values()) == 1
 
 
+@asynccontextmanager
+async def beside(server: Instance, fake: FakeComfy) -> AsyncIterator[None]:
+    """A worker that finds the running server by its data folder."""
+    env = environment(comfy_hosts=f"gpu1={fake.url}")
+    argv = vestige("worker", "--data", str(server.data), "--threads", "2")
+    child = spawn_child(argv, env=env, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        assert await child.stop() == 0
+
+
 async def test_no_worker_runs_without_a_host_and_none_where_none_is_wanted(tmp_path: Path) -> None:
     async with fake_comfy(nodes=described()) as fake, house(tmp_path / "data", fake, render_workers=0) as server:
         body = await dressed(server)
         status, asked = await server.ask("POST", "/v1/previews", json=body)
         assert status == 202 and asked["job"]["waiting"] == "no_worker"
-        await asyncio.sleep(0.5)
         assert worker_pid(server) is None
+        code, out, err = await vestige_run("previews", "jobs", "--data", str(server.data))
+        assert code == 0 and asked["job"]["id"] in out and "no_worker" in out, err
+        code, out, err = await vestige_run("previews", "collect", "--data", str(server.data))
+        assert (code, out.strip()) == (0, "0 of 0 pictures, 0.0 MB: would go (--delete deletes them)."), err
+        async with beside(server, fake):
+            await ready(server, body)
         assert await server.stop() == 0
