@@ -67,8 +67,9 @@ class Inventory:
     ) -> Granted:
         """`user` owns the item from now on; with a `giver` it was theirs, and comes off what they dressed in it.
 
-        `item` is one that whoever grants it sees. With `key`, the same call again (within a week) answers as the first
-        one did, whatever has become of the item since. What is owned already is not granted by the shop again.
+        `item` is one that whoever grants it sees. What is owned already is not granted by the shop again. With `key`,
+        the same call again (within a week) answers as the first one did, whatever has become of the item since; the
+        shop and each giver have keys of their own.
 
         Raises:
             NotFound: the item was deleted meanwhile.
@@ -96,7 +97,7 @@ class Inventory:
             made.id,
             encode_grant(made),
             limits.OWNED,
-            "" if key is None else _digest(key),
+            "" if key is None else _digest(giver or "", key),
             _asked(item.id, how, giver),
             limits.ANSWERS,
             limits.ANSWER_SECONDS * 1000,
@@ -117,7 +118,8 @@ class Inventory:
         """
         with store_errors(STORE):
             known = cast(
-                str | None, await self._state.hget(Keys(tenant).answered(check_slug(user, "user_id")), _digest(key))
+                str | None,
+                await self._state.hget(Keys(tenant).answered(check_slug(user, "user_id")), _digest(giver or "", key)),
             )
         if known is None:
             return None

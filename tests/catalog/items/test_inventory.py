@@ -59,6 +59,13 @@ async def test_a_retried_grant_is_one_grant(inventory: Inventory, make: Make) ->
         await inventory.grant("home", "anna", item, "bought", key="k1")
 
 
+async def test_nobody_uses_up_the_shops_keys(inventory: Inventory, make: Make) -> None:
+    item, other = await make(), await make()
+    await inventory.grant("home", "anna", item)
+    await inventory.grant("home", "ben", item, giver="anna", key="order-1")
+    assert (await inventory.grant("home", "ben", other, "bought", key="order-1")).new
+
+
 async def test_keys_are_remembered_in_bounds(
     inventory: Inventory, make: Make, redis_pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
