@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from server.chat.frontend import TOKEN_CHARACTERS
 from server.chat.party import Who
 from server.errors import TooLarge
 from server.memory.tokens import weigh
@@ -43,7 +44,9 @@ class Aside:
         policy = self._settings.operator_policy.strip()
         asked = [*([PromptMessage("system", policy)] if policy else []), *messages]
         room = plan.context_tokens - plan.reply_tokens
-        tokens = round(sum(weigh(one.content) for one in asked))
+        characters = sum(len(one.content) for one in asked)
+        weighed = characters <= room * TOKEN_CHARACTERS  # a megabyte takes its time
+        tokens = round(sum(weigh(one.content) for one in asked)) if weighed else characters // TOKEN_CHARACTERS
         if tokens > room:
             raise TooLarge(
                 f"The messages are too long: about {tokens:,} tokens, and the plan has room for {room:,}.",

@@ -16,6 +16,8 @@ from server.memory.tokens import estimate_tokens
 
 FRONTEND_SHARE = 0.15
 """Of the prompt: all that a client may say beside the conversation."""
+TOKEN_CHARACTERS = 40
+"""Characters that a token has at most, but for blank space: what is longer by far need not be weighed as a whole."""
 _LEAST_TOKENS = 16
 
 
@@ -47,7 +49,7 @@ class Frontend:
             for text in reversed(texts):
                 if room < _LEAST_TOKENS or _bare(text) in known:
                     continue
-                cut = clipped(text, room)
+                cut = clipped(text[: room * TOKEN_CHARACTERS], room)
                 if cut:
                     kept.insert(0, cut)
                     room -= estimate_tokens(cut)

@@ -421,3 +421,15 @@ async def test_a_reply_that_failed_is_made_in_its_place(server: Server) -> None:
     assert (await post(server, {"model": mira, "messages": messages(*lines)}))[0] == 503
     assert (await post(server, {"model": mira, "messages": messages(*lines, "u:Hello?")}))[0] == 200
     assert await stored(server, mira) == [*lines, "a:", "u:Hello?", "a:And again"]
+
+
+async def test_a_megabyte_beside_the_conversation(server: Server) -> None:
+    """System texts are cut to their share; what is answered alone must fit as a whole."""
+    mira = await server.character()
+    huge = "wave after wave " * 60_000
+    status, done = await post(server, {"model": mira, "messages": messages(f"s:{huge}", "u:Hi")})
+    assert status == 200
+    assert server.fake.requests[-1].text.count("wave") < 1_000
+    body = {"model": mira, "messages": messages(f"s:{huge}", "u:Sum it up")}
+    status, done = await post(server, body, **{"X-Vestige-Memory": "off"})
+    assert (status, done["error"]["code"], done["error"]["param"]) == (413, "too_large", "messages")
