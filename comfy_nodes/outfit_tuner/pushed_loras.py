@@ -34,7 +34,7 @@ from .lineage import lora_lineage
 from .loras import LoraError, find_characters, set_live
 from .safetensors_header import ModelFileError, read_header
 
-__all__ = ["MAX_BYTES", "Incoming", "PushError", "PushedLoras", "Sent", "Usage", "Version"]
+__all__ = ["MAX_BYTES", "Incoming", "PushError", "PushedLoras", "Sent", "Usage", "Version", "mark_used"]
 
 MAX_BYTES = 4 << 30
 _SLUG = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
@@ -81,7 +81,7 @@ class Version:
 
 @dataclass(frozen=True, order=True)
 class Sent:
-    """A file that was sent. `used` is when a server asked for it last, in seconds since 1970."""
+    """A file that was sent. `used`: when a render or a server asked for it last, in seconds since 1970."""
 
     used: float
     file: str
@@ -145,8 +145,7 @@ class PushedLoras:
         path = self._here(version)
         if path is not None:
             self._is_the_same(version, path, sha256)
-            with contextlib.suppress(OSError):
-                os.utime(_beside(path, _SENT))
+            mark_used(path)
             return True, path.stat().st_size
         return False, part.stat().st_size if part.exists() else 0
 
@@ -370,6 +369,12 @@ def _disk() -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise PushError("not_kept", f"The folder of sent LoRAs cannot be written to: {reason}.") from error
+
+
+def mark_used(path: Path) -> None:
+    """Notes that a LoRA was used just now; one that was not sent needs no note."""
+    with contextlib.suppress(OSError):
+        os.utime(_beside(path, _SENT))
 
 
 def _beside(path: Path, suffix: str) -> Path:

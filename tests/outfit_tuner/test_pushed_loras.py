@@ -151,10 +151,19 @@ def test_what_was_used_longest_ago_makes_room(make: Make, folder: Path) -> None:
     for number in (1, 2):
         send(loras, halina(number), number)
         os.utime(folder / "vestige" / f"{halina(number).file}.sent", (number, number))
-    loras.look(halina(1), file(1)[1])  # which uses it
+    pushed_loras.mark_used(folder / "vestige" / halina(1).file)  # as the node does that loads it
     send(loras, halina(3), 3)
     assert {each.file for each in loras.sent()} == {halina(1).file, halina(3).file}
     assert {path.name for path in listed(folder).values()} == {halina(1).file, halina(3).file}
+
+
+def test_asking_for_one_uses_it(make: Make, folder: Path) -> None:
+    loras = make()
+    for number in (1, 2):
+        send(loras, halina(number), number)
+        os.utime(folder / "vestige" / f"{halina(number).file}.sent", (number, number))
+    loras.look(halina(1), file(1)[1])
+    assert [each.file for each in loras.sent()] == [halina(1).file, halina(2).file]
 
 
 def test_what_is_pinned_stays(make: Make) -> None:

@@ -12,6 +12,7 @@ from ..lora_check import LORA_LINEAGES, describe_lineage, require_lineage
 from ..lora_weights import LORA_WEIGHTS
 from ..loras import LIVE, Character, LoraError, find_characters, resolve
 from ..models_here import hashes_here, loras_here
+from ..pushed_loras import mark_used
 from ..unet_size import model_size
 from .graph import checkpoint_file
 from .progress import reading
@@ -104,6 +105,7 @@ class LoadCharacterLora(io.ComfyNode):
         clip: Any = None,
     ) -> io.NodeOutput:
         number, file = resolve(_characters(), character, version)
+        mark_used(file.path)
         if other_lineage:
             lineage = LORA_LINEAGES(file.path)
         else:
