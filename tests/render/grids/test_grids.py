@@ -2,19 +2,24 @@
 
 import io
 import json
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from PIL import Image
 
 from server.api.services import LORAS, OBJECTS
+from server.app import FOLDER
+from server.cli.running import Running, announced
 from server.render.grids.model import SEEDS, STANDARD
 from server.render.sheet import GAP, MARGIN
 from tests.harness import Json, until
 from tests.loras import lora_files as made
 from tests.render.graphs.described import described
 from tests.render.previews.studio import Studio, photo, studio_in
+from tests.system.instance import vestige_run
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -149,3 +154,18 @@ async def test_a_lora_that_nobody_wears(studio: Studio) -> None:
     status, body = await studio.server.ask("POST", "/v1/admin/loras/nora/versions/1/grids")
     assert (status, body["error"]["details"]["field"]) == (400, "character_id")
     assert "No character's look wears nora" in body["error"]["message"]
+
+
+async def test_from_the_shell(studio: Studio, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    ask = ("lora", "grid", "otis", "v2", "--against", "v1", "--seed", "5", "--out", str(out), "--prompt")
+    with announced(studio.server.app[FOLDER], Running(os.getpid(), studio.server.url, studio.server.token)):
+        code, said, err = await vestige_run(*ask, "in the rain", "--data", str(studio.settings.data))
+        assert (code, err) == (0, "")
+        assert f"{out}: 2 pictures of otis in the look of {studio.character}" in " ".join(said.split())
+        assert Image.open(io.BytesIO(out.read_bytes())).format == "PNG"
+        studio.hosts[0].fail_with = "CUDA is not what it was"
+        code, said, err = await vestige_run(*ask, "in the dark", "--data", str(studio.settings.data))
+        studio.hosts[0].fail_with = None
+    assert code == 1
+    assert "2 pictures are missing. " in " ".join(err.split())
