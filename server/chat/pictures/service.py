@@ -16,7 +16,7 @@ from server.chat.pictures.asks import PictureAsk, caption
 from server.chat.pictures.dresser import Dresser
 from server.chat.pictures.gifts import GiftNews
 from server.chat.pictures.shown import ShownPictures
-from server.errors import Declined, Forbidden, InvalidRequest, NotFound, VestigeError
+from server.errors import Declined, Forbidden, InvalidRequest, NotFound, NotVisual, VestigeError
 from server.ids import Scope, parse_message_id
 from server.memory.messages import Alternative, Message, Notice, Picture, Role, Status
 from server.memory.service import Memory
@@ -91,10 +91,12 @@ class ChatPictures:
         Raises:
             NotFound: there is no such item for this person.
             Forbidden: they do not own what is to be worn or given.
+            NotVisual: it cannot be seen; it can only be given.
             Declined is not raised: the reply says it.
             VestigeError: why there is no picture; details.message_id is the request, which is kept.
         """
         scope = party.scope
+        claim = None if key is None else Idempotency(_hash(key), _hash([scope.character, ask.extra()]))
         if ask.item is None:
             item = await self._dresser.worn(scope)
             ask = replace(ask, item=item.id if item else None)
@@ -102,7 +104,6 @@ class ChatPictures:
             item = await self._items.get(scope.tenant, ask.item, Viewer(scope.user))
         await self._check(ask, item, scope)
         await self._news.catch_up(party)
-        claim = None if key is None else Idempotency(_hash(key), _hash([scope.character, ask.extra()]))
         if item is not None and ask.how == "give" and not item.visual:
             return await self._hand_over(party, ask, item, claim)
         turn = await self._memory.begin_turn(
@@ -135,7 +136,7 @@ class ChatPictures:
         last = message.said.picture or (shown[-1] if shown else None)
         if last is None:
             ask = await self._request_of(scope, message)
-            variant, mode = 0, "fill"
+            variant, mode = 0, "add" if message.text else "fill"
         else:
             ask = PictureAsk(last.item, last.scene)
             state = (await self._painter.states(_person(party), [last.key])).get(last.key)
@@ -159,6 +160,8 @@ class ChatPictures:
     # inside
 
     async def _check(self, ask: PictureAsk, item: Item | None, scope: Scope) -> None:
+        if item is not None and not item.visual and ask.how != "give":
+            raise NotVisual("This item cannot be seen, so there is no picture of it.", field="item_id")
         if ask.how == "show":
             return
         if item is None:

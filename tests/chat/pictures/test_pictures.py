@@ -5,7 +5,16 @@ import asyncio
 import pytest
 
 from server.chat.pictures.asks import PictureAsk
-from server.errors import BudgetExceeded, Declined, Forbidden, GraphRejected, InvalidRequest, NotFound, VestigeError
+from server.errors import (
+    BudgetExceeded,
+    Declined,
+    Forbidden,
+    GraphRejected,
+    InvalidRequest,
+    NotFound,
+    NotVisual,
+    VestigeError,
+)
 from server.memory.messages import Picture, Status
 from server.render.previews.types import Person
 from tests.chat.pictures.conftest import Studio
@@ -54,6 +63,20 @@ class TestAsking:
         assert await studio.said() == []
         assert studio.painter.asked == []
 
+    async def test_a_key_is_of_the_request_whatever_is_worn_by_then(self, studio: Studio) -> None:
+        first = await studio.pictures.ask(studio.party, PictureAsk(scene="x"), key="one")
+        dress = await studio.item("Red dress")
+        await studio.worn.put("home", studio.scope.user, studio.scope.character, dress.id)
+        second = await studio.pictures.ask(studio.party, PictureAsk(scene="x"), key="one")
+        assert first.reply == second.reply
+
+    @pytest.mark.parametrize("how", ["show", "wear"])
+    async def test_what_cannot_be_seen_stores_nothing(self, studio: Studio, how: str) -> None:
+        song = await studio.item("A song", visual=False)
+        with pytest.raises(NotVisual):
+            await studio.pictures.ask(studio.party, PictureAsk(song.id, how=how))  # type: ignore[arg-type]
+        assert await studio.said() == []
+
     async def test_an_unknown_item_stores_nothing(self, studio: Studio) -> None:
         with pytest.raises(NotFound):
             await studio.pictures.ask(studio.party, PictureAsk("no-such"))
@@ -68,6 +91,11 @@ class TestRefusals:
         said = turn.reply.said
         assert (said.text, said.picture, said.notice and said.notice.plan) == ("Not that, dear.", None, "top")
         assert turn.reply.declined
+        studio.painter.refuses = None  # another plan, or another policy
+        again = (await studio.pictures.again(studio.party, turn.reply.id)).reply
+        assert again is not None
+        assert [one.picture is not None for one in again.alternatives] == [False, True]
+        assert again.chosen == 1
 
     @pytest.mark.parametrize(
         "error", [BudgetExceeded("Spent.", retry_after=1), GraphRejected("No checkpoint x.safetensors at gpu1.")]
