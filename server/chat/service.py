@@ -18,7 +18,7 @@ from server.chat.live import Follower, LiveTurn
 from server.chat.party import Party, Who
 from server.chat.prompt import Prompt
 from server.chat.replies import GREETING_ID, Within, already_made, greeting_shown, idempotency, is_nothing, live_of
-from server.chat.wardrobe import Bare, Beside
+from server.chat.wardrobe import Bare, Beside, all_before, since
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ids import Scope, parse_message_id
 from server.memory.messages import CHAT, Message, Role, Turn
@@ -276,7 +276,7 @@ class ChatService:
         late = [live for live in self._flight.of(who.scope) if live.epoch == epoch and live.seq >= seq]
         deleted = await self._memory.delete_from(who.scope, message_id)
         await self._flight.stop(late, Conflict(_DELETED))
-        await self._beside.after_removal(who.scope)
+        await self._beside.after_removal(who.scope, since(message_id))
         return deleted
 
     async def reset(self, who: Who) -> int:
@@ -284,7 +284,7 @@ class ChatService:
         old = self._flight.of(who.scope)
         epoch = await self._memory.reset(who.scope)
         await self._flight.stop(old, Conflict(_RESET))
-        await self._beside.after_removal(who.scope)
+        await self._beside.after_removal(who.scope, all_before(epoch))
         return epoch
 
     async def forget(self, who: Who, message_ids: Sequence[str]) -> int:
@@ -296,7 +296,7 @@ class ChatService:
         writing = [live for live in self._flight.of(who.scope) if live.reply_id in message_ids]
         await self._flight.stop(writing, Conflict(_DELETED))
         forgotten = await self._memory.forget(who.scope, message_ids)
-        await self._beside.after_removal(who.scope)
+        await self._beside.after_removal(who.scope, frozenset(message_ids).__contains__)
         return forgotten
 
     async def clear(self, who: Who) -> None:

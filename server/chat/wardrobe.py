@@ -1,12 +1,13 @@
 """What goes on beside the words of a conversation: what the character has on, and what happens between two turns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from server.chat.party import Party
-from server.ids import Scope
+from server.ids import Scope, parse_message_id
 
-__all__ = ["Bare", "Beside", "Wardrobe"]
+__all__ = ["Bare", "Beside", "Removed", "Wardrobe", "all_before", "since"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,26 @@ class Wardrobe:
         return (self.worn, *self.given) if self.worn else self.given
 
 
+Removed = Callable[[str], bool]
+"""Whether a message, by its id, is among those that were removed."""
+
+
+def since(message_id: str) -> Removed:
+    """A message and all after it."""
+    epoch, first = parse_message_id(message_id)
+
+    def removed(id: str) -> bool:
+        its, seq = parse_message_id(id)
+        return its == epoch and seq >= first
+
+    return removed
+
+
+def all_before(epoch: int) -> Removed:
+    """Everything that was said before an epoch began."""
+    return lambda id: parse_message_id(id)[0] != epoch
+
+
 class Beside(Protocol):
     """What chat asks and tells those who keep the rest. Every method may raise `StoreUnavailable`."""
 
@@ -33,7 +54,7 @@ class Beside(Protocol):
         """Stores what happened since the last turn and is not told yet."""
         ...
 
-    async def after_removal(self, scope: Scope) -> None:
+    async def after_removal(self, scope: Scope, removed: Removed) -> None:
         """Messages were deleted, forgotten or reset: what belonged to them goes too."""
         ...
 
@@ -51,7 +72,7 @@ class Bare:
     async def before_turn(self, party: Party) -> None:
         pass
 
-    async def after_removal(self, scope: Scope) -> None:
+    async def after_removal(self, scope: Scope, removed: Removed) -> None:
         pass
 
     async def before_clearing(self, tenant: str, user: str, character: str | None = None) -> None:

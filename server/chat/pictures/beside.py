@@ -7,7 +7,7 @@ from server.chat.party import Party
 from server.chat.pictures.dresser import Dresser
 from server.chat.pictures.gifts import GiftNews
 from server.chat.pictures.shown import ShownPictures
-from server.chat.wardrobe import Wardrobe
+from server.chat.wardrobe import Removed, Wardrobe
 from server.ids import Scope
 
 __all__ = ["BesidePictures", "Dropper"]
@@ -36,9 +36,9 @@ class BesidePictures:
     async def before_turn(self, party: Party) -> None:
         await self._news.catch_up(party)
 
-    async def after_removal(self, scope: Scope) -> None:
-        await self._dresser.tidy(scope)
-        await self._drop(scope.tenant, await self._shown.gone(scope))
+    async def after_removal(self, scope: Scope, removed: Removed) -> None:
+        await self._dresser.tidy(scope, removed)
+        await self._drop(scope.tenant, await self._shown.gone(scope, removed))
 
     async def before_clearing(self, tenant: str, user: str, character: str | None = None) -> None:
         await self._dresser.erase(tenant, user, character)

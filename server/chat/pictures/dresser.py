@@ -10,10 +10,8 @@ from server.catalog.items.items import Items
 from server.catalog.items.model import Item
 from server.catalog.worn import Worn
 from server.chat.pictures.keys import Keys
-from server.chat.wardrobe import Wardrobe
-from server.errors import NotFound
+from server.chat.wardrobe import Removed, Wardrobe
 from server.ids import Scope
-from server.memory.service import Memory
 from server.stores.errors import store_errors
 
 __all__ = ["Dresser"]
@@ -25,9 +23,8 @@ GIFTS = 8
 class Dresser:
     """Reads the wardrobe for a turn, and notes what a person gives."""
 
-    def __init__(self, state: Redis, memory: Memory, worn: Worn, items: Items, clock: Callable[[], datetime]) -> None:
+    def __init__(self, state: Redis, worn: Worn, items: Items, clock: Callable[[], datetime]) -> None:
         self._state = state
-        self._memory = memory
         self._worn = worn
         self._items = items
         self._clock = clock
@@ -59,14 +56,13 @@ class Dresser:
         with store_errors("pictures"):
             await self._state.hsetnx(Keys.in_scope(scope).given, f"{scope.character} {item}", note)
 
-    async def tidy(self, scope: Scope) -> None:
+    async def tidy(self, scope: Scope, removed: Removed) -> None:
         """Takes out what was given in messages that are not there any more."""
-        for item, note in (await self._given(scope)).items():
-            try:
-                await self._memory.message(scope, note.split(" ")[1])
-            except NotFound:
-                with store_errors("pictures"):
-                    await self._state.hdel(Keys.in_scope(scope).given, f"{scope.character} {item}")
+        notes = await self._given(scope)
+        names = [f"{scope.character} {item}" for item, note in notes.items() if removed(note.split(" ")[1])]
+        if names:
+            with store_errors("pictures"):
+                await self._state.hdel(Keys.in_scope(scope).given, *names)
 
     async def erase(self, tenant: str, user: str, character: str | None = None) -> None:
         """Takes out what a person gave to a character, or to all; what is worn is the catalog's to take out."""

@@ -43,7 +43,7 @@ def open_pictures_in_chat(
     clock: Callable[[], datetime],
 ) -> PicturesInChat:
     """From now on companions hear of gifts. `shown`: the same that previews ask before they throw one away."""
-    dresser = Dresser(state, memory, catalog.worn, catalog.items, clock)
+    dresser = Dresser(state, catalog.worn, catalog.items, clock)
     news = GiftNews(state, memory, accounts, characters, catalog.items, catalog.inventory, clock)
     catalog.inventory.on_grant(news.granted)
     pictures = ChatPictures(memory, previews, catalog.items, catalog.inventory, dresser, shown, news, clock)

@@ -1,11 +1,12 @@
 """Which conversations show which preview: one that a message shows is not thrown away, one that none shows is."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
 from redis.asyncio import Redis
 
 from server.chat.pictures.keys import SHOWN, Keys
+from server.chat.wardrobe import Removed
 from server.errors import NotFound
 from server.ids import Scope, parse_scope
 from server.memory.messages import Alternative, Status
@@ -18,8 +19,8 @@ __all__ = ["ShownPictures"]
 class ShownPictures:
     """Notes a preview's key with the message that shows it.
 
-    A message may be deleted, forgotten or reset by many ways, and none of them tells: whoever asks here has it looked
-    up whether the message still shows the picture. The notes hold keys and ids, and nobody's words.
+    A removed message takes its notes along; a version that was put in another's place does not, so whoever asks here
+    has it looked up whether the message still shows the picture. The notes hold keys and ids, and nobody's words.
     """
 
     def __init__(self, state: Redis, memory: Memory) -> None:
@@ -47,13 +48,15 @@ class ShownPictures:
                     break
         return found
 
-    async def gone(self, scope: Scope) -> set[str]:
-        """Takes out what a conversation showed and does not show any more: the keys that no message shows now."""
+    async def gone(self, scope: Scope, removed: Removed) -> set[str]:
+        """Takes out what messages showed that were removed: the keys that no message shows now."""
         with store_errors("pictures"):
             members = cast(Iterable[str], await self._state.smembers(Keys.in_scope(scope).shown))
-        own = [member for member in members if member.split(" ")[1] == str(scope)]
-        dropped = {member.split(" ")[0] for member in own if not await self._still(member)}
-        return dropped - await self.among(dropped)
+        notes = [member.split(" ") for member in members]
+        out = [note for note in notes if note[1] == str(scope) and removed(note[2])]
+        await self._forget(scope, [" ".join(note) for note in out])
+        keys = {key for key, _, _ in out}
+        return keys - await self.among(keys)
 
     async def erase(self, tenant: str, user: str, character: str | None = None) -> set[str]:
         """Takes out a person's notes, of one conversation or of all; the keys that were in them."""
@@ -79,12 +82,17 @@ class ShownPictures:
             # a note comes before its picture: a reply that is being made may be about to show it
             if any(_shows(one, key) or one.status is Status.PENDING for one in message.alternatives):
                 return True
+        await self._forget(scope, [member])
+        return False
+
+    async def _forget(self, scope: Scope, members: Sequence[str]) -> None:
+        if not members:
+            return
         async with self._state.pipeline(transaction=True) as pipe:
-            pipe.zrem(SHOWN, member)
-            pipe.srem(Keys.in_scope(scope).shown, member)
+            pipe.zrem(SHOWN, *members)
+            pipe.srem(Keys.in_scope(scope).shown, *members)
             with store_errors("pictures"):
                 await pipe.execute()
-        return False
 
 
 def _shows(alternative: Alternative, key: str) -> bool:

@@ -137,7 +137,7 @@ async def studio(
         ann = await accounts.add_user("home", "Ann")
         mira = await characters.create("home", DRAFT, owner=ann.id)
         scope = Scope("home", ann.id, mira.id)
-        dresser = Dresser(state, memory, worn, items, clock)
+        dresser = Dresser(state, worn, items, clock)
         shown = ShownPictures(state, memory)
         news = GiftNews(state, memory, accounts, characters, items, inventory, clock)
         yield Studio(

@@ -3,7 +3,7 @@
 from server.catalog.items.model import Grant
 from server.catalog.records import Viewer
 from server.chat.pictures.asks import PictureAsk
-from server.chat.wardrobe import Wardrobe
+from server.chat.wardrobe import Wardrobe, all_before, since
 from server.ids import Scope
 from tests.chat.pictures.conftest import Studio
 
@@ -24,7 +24,7 @@ class TestPictures:
     async def test_a_deleted_message_lets_go_of_its_picture(self, studio: Studio) -> None:
         (kept, _), (gone, message) = await key_of(studio, "a"), await key_of(studio, "b")
         await studio.memory.delete_from(studio.scope, message)
-        await studio.beside.after_removal(studio.scope)
+        await studio.beside.after_removal(studio.scope, since(message))
         assert studio.painter.dropped == {gone}
         assert await studio.shown.among([kept, gone]) == {kept}
 
@@ -32,7 +32,7 @@ class TestPictures:
         (key, _), (same, message) = await key_of(studio, "a"), await key_of(studio, "a")
         assert key == same
         await studio.memory.delete_from(studio.scope, message)
-        await studio.beside.after_removal(studio.scope)
+        await studio.beside.after_removal(studio.scope, since(message))
         assert studio.painter.dropped == set()
 
     async def test_they_are_there_after_their_window_has_closed(self, studio: Studio) -> None:
@@ -42,8 +42,8 @@ class TestPictures:
 
     async def test_a_reset_lets_go_of_all_of_them(self, studio: Studio) -> None:
         keys = {(await key_of(studio, scene))[0] for scene in "ab"}
-        await studio.memory.reset(studio.scope)
-        await studio.beside.after_removal(studio.scope)
+        epoch = await studio.memory.reset(studio.scope)
+        await studio.beside.after_removal(studio.scope, all_before(epoch))
         assert studio.painter.dropped == keys
 
 
@@ -67,7 +67,7 @@ class TestWardrobe:
         turn = await studio.pictures.ask(studio.party, PictureAsk(dress.id, how="give"))
         assert turn.asked is not None
         await studio.memory.forget(studio.scope, [turn.asked.id])
-        await studio.beside.after_removal(studio.scope)
+        await studio.beside.after_removal(studio.scope, {turn.asked.id}.__contains__)
         assert await studio.beside.wardrobe(studio.scope) == Wardrobe("Red dress", ())
 
 
