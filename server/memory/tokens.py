@@ -2,11 +2,13 @@
 
 import math
 import re
+from functools import lru_cache
 
 TOKENS_PER_WORD = 1.33
 TOKENS_PER_LETTER_UNSPACED = 1.0  # scripts without spaces: about one token a character
 LETTERS_PER_TOKEN_LONG = 4.0  # a "word" of hundreds of characters is a URL, code or a paste
 LONG_WORD = 40  # characters
+SHORT, REMEMBERED = 2_000, 8_192  # characters, texts
 
 # Scripts written without spaces: Chinese, Japanese, Thai, Lao, Khmer, Burmese. Korean has spaces.
 _UNSPACED = re.compile(
@@ -20,7 +22,15 @@ def estimate_tokens(text: str) -> int:
     Characters of scripts without spaces count one token each, and a word longer than 40 characters counts by its
     letters, so that neither a Chinese chapter nor a pasted blob passes for one word.
     """
+    return _remembered(text) if len(text) <= SHORT else _count(text)
+
+
+def _count(text: str) -> int:
     return math.ceil(round(weigh(text), 6))
+
+
+_remembered = lru_cache(REMEMBERED)(_count)
+"""A turn counts the same card, and the same messages, as the turn before it."""
 
 
 def weigh(text: str) -> float:
