@@ -61,8 +61,7 @@ class Catalog:
         Raises:
             StoreUnavailable: something may be left; the same call again takes it out.
         """
-        own = len(await self.items.own(tenant, user))
-        await self.items.erase(tenant, user)
+        own = await self.items.erase(tenant, user)
         owned = await self.inventory.erase(tenant, user)
         return {"items": own, "inventory": owned}
 

@@ -148,8 +148,8 @@ class Inventory:
             held = await self._state.hexists(Keys(tenant).inventory(user), item)
         return bool(held) and await self._items.find(tenant, item) is not None
 
-    async def owned(self, tenant: str, user: str, *, after: str | None = None, limit: int = limits.OWNED) -> OwnedPage:
-        """What a user owns, own uploads too.
+    async def owned(self, tenant: str, user: str, *, after: str | None = None, limit: int | None = None) -> OwnedPage:
+        """What a user owns, own uploads too: all of it where there is no `limit`.
 
         Raises:
             InvalidId: `user` cannot be an id.
@@ -168,7 +168,7 @@ class Inventory:
             with store_errors(STORE):
                 await self._state.hdel(name, *gone)  # deleted items: they count no more, and their ids never come back
         owned = [Owned(items[grant.item], grant) for grant in page if grant.item in items]
-        return OwnedPage(owned, places[limit - 1] if places[limit:] else None)
+        return OwnedPage(owned, places[limit - 1] if limit is not None and places[limit:] else None)
 
     async def erase(self, tenant: str, user: str) -> int:
         """Takes out all that names the user but their own uploads (`Items.erase`), and answers how much they owned."""
