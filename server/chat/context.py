@@ -8,10 +8,10 @@ from datetime import datetime
 from server.catalog.lore import lore_for
 from server.catalog.macros import expand
 from server.chat import wording
+from server.chat.beside import Beside, Wardrobe
 from server.chat.budget import Budget
 from server.chat.party import Party
 from server.chat.prompt import LORE_SHARE, Prompt, PromptInput, build_prompt, check_message, message_room
-from server.chat.wardrobe import Beside, Wardrobe
 from server.memory.messages import Message, Role, undeclined
 from server.memory.recall import Found, Question
 from server.memory.service import Memory

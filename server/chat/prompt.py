@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from server.chat import wording
+from server.chat.beside import Wardrobe
 from server.chat.budget import MESSAGE_TOKENS, Budget, clipped
 from server.chat.fence import Fence
 from server.chat.frontend import PLAIN, Frontend, block
 from server.chat.history import Line, lines, newest
 from server.chat.recalled import as_text, long_date
 from server.chat.sheet import Sheet
-from server.chat.wardrobe import Wardrobe
 from server.errors import TooLarge
 from server.memory.messages import Message, Role
 from server.memory.tokens import estimate_tokens

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from server.catalog.records import Viewer
 from server.catalog.store import CharacterStore
+from server.chat.beside import Bare, Beside, all_before, since
 from server.chat.context import Context
 from server.chat.events import Accepted
 from server.chat.flight import InFlight
@@ -18,7 +19,6 @@ from server.chat.live import Follower, LiveTurn
 from server.chat.party import Party, Who
 from server.chat.prompt import Prompt
 from server.chat.replies import GREETING_ID, Within, already_made, greeting_shown, idempotency, is_nothing, live_of
-from server.chat.wardrobe import Bare, Beside, all_before, since
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.ids import Scope, parse_message_id
 from server.memory.messages import CHAT, Message, Role, Turn

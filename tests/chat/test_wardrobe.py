@@ -2,8 +2,8 @@
 
 import pytest
 
+from server.chat.beside import Wardrobe
 from server.chat.prompt import WARDROBE_TOKENS, build_prompt
-from server.chat.wardrobe import Wardrobe
 from server.memory.tokens import estimate_tokens
 from tests.chat.test_prompt import BUDGET, FENCE, given_input, stable, talk
 

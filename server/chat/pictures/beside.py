@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from server.chat.beside import Removed, Wardrobe
 from server.chat.party import Party
 from server.chat.pictures.dresser import Dresser
 from server.chat.pictures.gifts import GiftNews
 from server.chat.pictures.shown import ShownPictures
-from server.chat.wardrobe import Removed, Wardrobe
 from server.ids import Scope
 
 __all__ = ["BesidePictures", "Dropper"]

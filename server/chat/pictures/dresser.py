@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from server.catalog.items.items import Items
 from server.catalog.items.model import Item
 from server.catalog.worn import Worn
+from server.chat.beside import Removed, Wardrobe
 from server.chat.pictures.keys import Keys
-from server.chat.wardrobe import Removed, Wardrobe
 from server.ids import Scope
 from server.stores.errors import store_errors
 

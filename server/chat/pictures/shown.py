@@ -5,8 +5,8 @@ from typing import cast
 
 from redis.asyncio import Redis
 
+from server.chat.beside import Removed
 from server.chat.pictures.keys import SHOWN, Keys
-from server.chat.wardrobe import Removed
 from server.errors import NotFound
 from server.ids import Scope, parse_scope
 from server.memory.messages import Alternative, Status

@@ -2,8 +2,8 @@
 
 from server.catalog.items.model import Grant
 from server.catalog.records import Viewer
+from server.chat.beside import Wardrobe, all_before, since
 from server.chat.pictures.asks import PictureAsk
-from server.chat.wardrobe import Wardrobe, all_before, since
 from server.ids import Scope
 from tests.chat.pictures.conftest import Studio
 
