@@ -8,7 +8,8 @@ from PIL import Image
 
 from server.training.config_file import SLOT, Config, check_keys, read_config
 from server.training.dataset.folders import CAPTIONS, Subset, caption_of, read_folders
-from server.training.estimate import Estimate, estimate, memory_lines
+from server.training.dataset_config import Group, read_dataset_config
+from server.training.estimate import Estimate, estimate, memory_lines, total
 from server.training.findings import Finding, ordered
 from server.training.keys import Keys, known_keys
 from server.training.rules import check_rules
@@ -34,14 +35,25 @@ def check_config(path: Path, keys: Keys | None = None) -> Checked:
     findings += check_keys(config)
     findings += check_rules(config)
     findings += _check_paths(config)
-    folder = config.path("train_data_dir")
-    counted = None
-    if folder is not None and folder.is_dir() and not config.on("dataset_config"):
-        subsets, found = read_folders(folder)
-        findings += [Finding(one.severity, one.kind, one.text, config.where("train_data_dir")) for one in found]
-        findings += _check_captions(config, subsets)
-        counted = estimate(config, list(_sizes(subsets)))
+    groups, found = _groups(config)
+    findings += found
+    for group in groups:
+        findings += _check_captions(group.config, group.subsets)
+    counted = total([estimate(group.config, list(_sizes(group.subsets))) for group in groups], config)
     return Checked(config, ordered(findings), counted, memory_lines(config))
+
+
+def _groups(config: Config) -> tuple[list[Group], list[Finding]]:
+    """The pictures that the trainer would find, as far as they are here."""
+    named = config.path("dataset_config")
+    if named is not None:
+        return read_dataset_config(config, named) if named.is_file() else ([], [])
+    folder = config.path("train_data_dir")
+    if folder is None or not folder.is_dir():
+        return [], []
+    subsets, found = read_folders(folder)
+    where = config.where("train_data_dir")
+    return [Group(config, subsets)], [Finding(one.severity, one.kind, one.text, where) for one in found]
 
 
 def _check_paths(config: Config) -> Iterator[Finding]:

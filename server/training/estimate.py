@@ -52,6 +52,18 @@ def estimate(config: Config, pictures: Sequence[tuple[tuple[int, int], int]]) ->
     return Estimate(len(pictures), sum(repeats for _, repeats in pictures), per_epoch, steps / per_epoch, steps)
 
 
+def total(parts: Sequence[Estimate | None], config: Config) -> Estimate | None:
+    """Several datasets of one run: each epoch goes through all of them."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    per_epoch = sum(part.steps_per_epoch for part in known)
+    epochs = config.number("max_train_epochs")
+    steps = int(epochs) * per_epoch if epochs else int(config.number("max_train_steps"))
+    pictures, seen = sum(part.pictures for part in known), sum(part.seen for part in known)
+    return Estimate(pictures, seen, per_epoch, steps / per_epoch, steps)
+
+
 def buckets_of(config: Config) -> Buckets:
     """The buckets of a configuration; SDXL's usual ones for what it does not say."""
     sides = [int(part) for part in config.text("resolution").split(",") if part.strip().isdigit()] or [1024]

@@ -9,6 +9,7 @@ from server.training.check_config import Checked, check_config
 from server.training.findings import TrainingError
 from server.training.keys import FILE, known_keys, written
 from server.training.rules import RULES
+from server.training.rules.pictures import FOLDER_KEYS
 from tests.training.pictures import good_dataset
 
 GOOD: dict[str, Any] = {
@@ -106,7 +107,8 @@ gradient_checkpointing = true
 cache_text_encoder_outputs = true
 cache_latents = true
 """
-    (folder / "my_sdxl_dataset_config.toml").touch()
+    subset = '[[datasets]]\n[[datasets.subsets]]\nimage_dir = "pictures/10_halina"\ncaption_extension = ".txt"\n'
+    (folder / "my_sdxl_dataset_config.toml").write_text(subset, encoding="utf-8")
     errors = [(one.kind, one.where) for one in check(folder, example).findings if one.severity == "error"]
     assert errors == [
         ("unknown_key", "lora.toml:12"),
@@ -229,7 +231,7 @@ RULE_CASES: dict[str, dict[str, Any]] = {
 }
 
 
-BRING_OTHERS = ("no_pictures", "full_fp16", "fp8", "full_precision", "no_dim")
+BRING_OTHERS = ("no_pictures", "full_fp16", "fp8", "full_precision", "no_dim", "two_datasets")
 
 
 def test_every_rule_has_a_case() -> None:
@@ -240,19 +242,40 @@ def test_every_rule_has_a_case() -> None:
 def test_a_contradiction_is_named_and_nothing_else(folder: Path, kind: str) -> None:
     found = kinds(check(folder, toml(changed(**RULE_CASES[kind]))))
     assert kind in found
-    assert len(found) == 1 or kind in (
-        "no_pictures",
-        "full_fp16",
-        "fp8",
-        "full_precision",
-        "no_dim",
-    )  # they bring others
+    assert len(found) == 1 or kind in BRING_OTHERS
 
 
 def test_captions_that_the_trainer_would_not_find(folder: Path) -> None:
     checked = check(folder, toml(changed(caption_extension=None)))
     assert kinds(checked) == ["caption_extension"]
     assert 'caption_extension = ".txt"' in checked.findings[0].text
+
+
+def test_a_dataset_config_is_counted_too(folder: Path) -> None:
+    (folder / "data.toml").write_text(
+        """
+[general]
+resolution = 1024
+enable_bucket = true
+caption_extension = ".txt"
+[[datasets]]
+batch_size = 2
+[[datasets.subsets]]
+image_dir = "pictures/10_halina"
+num_repeats = 5
+""",
+        encoding="utf-8",
+    )
+    kept = {name: value for name, value in GOOD.items() if name not in FOLDER_KEYS}
+    checked = check(folder, toml(kept | {"dataset_config": "data.toml"}))
+    assert checked.estimate is not None
+    assert (checked.estimate.seen, checked.estimate.steps) == (20, 100)
+    assert kinds(checked) == []
+    text = (folder / "data.toml").read_text(encoding="utf-8")
+    (folder / "data.toml").write_text(text.replace('caption_extension = ".txt"', ""), encoding="utf-8")
+    assert kinds(check(folder, toml(kept | {"dataset_config": "data.toml"}))) == ["caption_extension"]
+    (folder / "data.toml").write_text(text.replace("10_halina", "nowhere"), encoding="utf-8")
+    assert kinds(check(folder, toml(kept | {"dataset_config": "data.toml"}))) == ["not_there"]
 
 
 @pytest.mark.parametrize(
