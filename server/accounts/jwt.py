@@ -172,7 +172,7 @@ def read_keys(algorithm: str, text: str) -> tuple[Key, ...]:
         if len(secret) < SECRET_BYTES:
             raise SettingsError(f"jwt_key is shorter than {SECRET_BYTES} bytes: HS256 needs a long random secret.")
         return (OctKey.import_key(secret),)
-    blocks = _PEM.findall(text)
+    blocks = _PEM.findall(text.replace("\\n", "\n"))  # an environment often has no real line ends
     if not 0 < len(blocks) <= KEYS_MOST:
         raise SettingsError(f"jwt_key must be 1 to {KEYS_MOST} public keys in PEM for {algorithm}.")
     if any("PRIVATE" in block for block in blocks):

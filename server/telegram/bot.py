@@ -1,5 +1,6 @@
 """The bot: who may use it, each update once, and every trouble in one plain sentence."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,8 @@ from server.telegram.vestige import Trouble, Vestige
 _log = structlog.get_logger(__name__)
 
 SEEN_MOST = 4_096
+DRAIN_SECONDS = 20.0
+"""How long answers under way may take when the bot is told to stop."""
 NEEDED = ("chat", "characters", "catalog")
 STRANGER = "This bot is private. Whoever runs it can let you in: your number here is {id}."
 ONLY_TEXT = "I can only read text."
@@ -71,11 +74,17 @@ class Companion:
         self._talk = talk = Talk(vestige, sender)
         self._menu = Menu(vestige, sender, talk, Pictures(vestige, sender, talk, look_seconds=pace.look))
         self._told: OrderedDict[int, None] = OrderedDict()
+        self._working: set[asyncio.Task[Any]] = set()
 
     def attach(self, dispatcher: Dispatcher) -> None:
         dispatcher.update.outer_middleware(Once())
         dispatcher.message.register(self.message, F.chat.type == ChatType.PRIVATE)
         dispatcher.callback_query.register(self.tap)
+
+    async def drain(self, seconds: float) -> None:
+        """Lets what is being answered be answered, for so long."""
+        if self._working:
+            await asyncio.wait(self._working, timeout=seconds)
 
     async def message(self, message: Message, event_update: Update) -> None:
         asked = await self._asked(message.from_user, message.chat.id, event_update)
@@ -116,6 +125,10 @@ class Companion:
         return Asked(chat, user, f"telegram-{self._bot.id}-{update.update_id}")
 
     async def _tell(self, asked: Asked, work: Awaitable[str | None]) -> str | None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
         try:
             return await work
         except Trouble as trouble:
@@ -130,13 +143,15 @@ class Companion:
 
 @asynccontextmanager
 async def open_bot(options: Options, pace: Pace | None = None) -> AsyncIterator[tuple[Bot, Dispatcher]]:
-    """The bot, ready to poll."""
+    """The bot, ready to poll. On the way out, what it was answering is answered."""
     pace = pace or Pace()
     session = AiohttpSession(api=TelegramAPIServer.from_base(options.api))
     async with Vestige.open(options, pause=pace.pause) as vestige, Bot(options.token, session=session) as bot:
         dispatcher = Dispatcher()
-        Companion(bot, options, vestige, pace).attach(dispatcher)
+        companion = Companion(bot, options, vestige, pace)
+        companion.attach(dispatcher)
         yield bot, dispatcher
+        await companion.drain(DRAIN_SECONDS)
 
 
 async def check(options: Options, pace: Pace | None = None) -> str:
@@ -171,4 +186,4 @@ async def check(options: Options, pace: Pace | None = None) -> str:
 async def run(options: Options) -> None:
     """Polls until the process is told to stop."""
     async with open_bot(options) as (bot, dispatcher):
-        await dispatcher.start_polling(bot, allowed_updates=["message", "callback_query"])
+        await dispatcher.start_polling(bot, allowed_updates=["message", "callback_query"], close_bot_session=False)

@@ -1,5 +1,6 @@
 """The bot end to end: a person writes in a fake Telegram, the whole server answers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,7 @@ from server.errors import SettingsError
 from server.telegram.bot import BROKEN, ONLY_TEXT, STRANGER, check
 from server.telegram.menu import HELP, OLD, tag
 from server.telegram.vestige import AWAY, NO_KEY
-from tests.fakes.openai_server import fails
+from tests.fakes.openai_server import Hold, Say, Stream, fails
 from tests.fakes.telegram import TOKEN, FakeTelegram
 from tests.harness import Server, shared_server
 from tests.telegram.conftest import ANNA, OWNER, QUICK, options, polling
@@ -219,6 +220,18 @@ class TestTrouble:
             await telegram.heard("sendMessage")
         assert telegram.texts(OWNER)[-1] not in ("", BROKEN)
         assert (await server.messages(mira))[0]["text"] == "Hello?"
+
+
+async def test_a_bot_that_is_stopped_answers_first(server: Server, telegram: FakeTelegram) -> None:
+    await with_mira(server)
+    rest = asyncio.Event()
+    server.fake.next(Stream((Say("Wait"), Hold(rest), Say(" for it."))))
+    before = len(server.fake.requests)
+    async with polling(await options(server, telegram)):
+        telegram.write(OWNER, "Well?")
+        await server.fake.arrived(before + 1)
+        asyncio.get_running_loop().call_later(0.3, rest.set)
+    assert telegram.texts(OWNER) == ["Wait for it."]
 
 
 class TestStarting:
