@@ -117,8 +117,6 @@ class ChatPictures:
         )
         if turn.reply.status is not Status.PENDING:
             return PictureTurn(turn.user, turn.reply)
-        assert turn.user is not None  # noqa: S101 - a turn that was begun by a message has it
-        await self._dress(scope, ask, turn.user.id)
         reply = await self._paint(party, turn.reply, ask, item, variant=0, mode="fill", asked=turn.user)
         return PictureTurn(turn.user, reply)
 
@@ -210,9 +208,11 @@ class ChatPictures:
         mode: str,
         asked: Message | None,
     ) -> Message:
-        """The reply with the picture in it."""
+        """The reply with the picture in it; `asked`, where it is the answer to that, has put on what is to be worn."""
         scope, mode = party.scope, cast(FinishMode, mode)
         try:
+            if asked is not None:
+                await self._dress(scope, ask, asked.id)
             preview = await self._painter.ask(
                 _person(party), scope.character, ask.item, scene=ask.scene, variant=variant
             )

@@ -76,7 +76,7 @@ async def test_an_item_is_added_changed_handed_out_and_deleted(visit: Arrive) ->
     await expect(actions).to_be_hidden()
 
 
-async def test_a_host_that_is_gone_is_named_and_what_waits_says_so(
+async def test_a_host_that_is_gone_is_named_and_what_waits_is_made_when_it_is_back(
     visit: Arrive, server: Server, comfy: FakeComfy
 ) -> None:
     olga = await visit("Olga", role="admin", meets={})
@@ -84,12 +84,17 @@ async def test_a_host_that_is_gone_is_named_and_what_waits_says_so(
     shop = Shop(olga, olga.character)
     await shop.open()
     await shop.upload("Red dress")
-    assert (await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": True}))[0] == 200
+    comfy.broken = True
     try:
+        await olga.page.goto(f"{olga.api.url}/#/studio")
+        row = olga.page.get_by_role("listitem").filter(has_text="gpu1")
+        await expect(row).to_contain_text("no answer", timeout=40_000)
+        await shop.open()
         await shop.button("Preview", "Red dress").click()
         await expect(shop.tile("Red dress")).to_contain_text("No picture host is running right now")
     finally:
-        await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": False})
+        comfy.broken = False
+    await expect(shop.picture("Red dress")).to_be_visible(timeout=60_000)
     await shop.is_shown("Red dress")
 
 
