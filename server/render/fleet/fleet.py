@@ -33,7 +33,8 @@ __all__ = ["Fleet", "FleetOptions"]
 DEPTH = 2
 """Renders of ours at one host: the next one is there when the last one ends, so that it never stands idle."""
 TRIES = 8
-AVAILABLE_SECONDS = 2.0
+KNOWN_SECONDS = 1.0
+"""How long what is known of the hosts is taken from memory, where it need not be of this moment."""
 MAX_FITS = 20_000
 
 _log = structlog.get_logger("vestige.fleet")
@@ -66,7 +67,7 @@ class Fleet:
         self._options = options or FleetOptions()
         self._watcher = Watcher(state, hosts, meters)
         self._outcomes = Outcomes(state, hosts, meters)
-        self._available = (0.0, False)
+        self._known: tuple[float, dict[str, Offer], Snapshot | None] = (0.0, {}, None)
         self._fit: tuple[str, dict[object, bool]] = ("", {})
         self._uploading: dict[tuple[str, str], asyncio.Lock] = {}
 
@@ -119,9 +120,8 @@ class Fleet:
         return await self._watcher.files(offers)
 
     async def generation(self) -> str:
-        """Changes whenever `complete` or `files` could answer otherwise; at most two seconds old."""
-        if time.monotonic() - self._watcher.known_at > AVAILABLE_SECONDS:
-            await self._offers()
+        """Changes whenever `complete` or `files` could answer otherwise; at most a second old."""
+        await self._offers()
         return self._watcher.generation
 
     async def needs(self, graph: Graph, *, urgent: bool = True, since: float | None = None) -> Needs:
@@ -136,7 +136,7 @@ class Fleet:
         needs = needs_of(graph, files, urgent=urgent, since=since)
         if offers and not self._able(graph, needs, offers, snapshot):
             await self._watcher.refresh()  # somebody may have copied the file a moment ago
-            offers, snapshot = await self._offers()
+            offers, snapshot = await self._offers(0)
             files = await self._watcher.files(offers)
             needs = needs_of(graph, files, urgent=urgent, since=since)
             if not self._able(graph, needs, offers, snapshot):
@@ -158,6 +158,7 @@ class Fleet:
             local = await self._localised(graph, name)
         except GraphRejected:
             await self._watcher.look([name], force=True)
+            await self._offers(0)
             local = await self._localised(graph, name)
         for file in graph.files():
             if file.folder == "references":
@@ -172,9 +173,9 @@ class Fleet:
         The place is ours for 30 seconds: `renew` it, or stay in `holding`.
         """
         for attempt in range(TRIES):
-            offers, snapshot = await self._offers()
+            offers, snapshot = await self._offers(0)
             places = self._places(snapshot)
-            wanted = [self._wanted(needs, offers, snapshot, places) for needs in line]
+            wanted = self._wanted(line, offers, snapshot, places)
             pick = choose(list(places.values()), wanted, snapshot.passed, self._options.rules)
             if pick is None:
                 return None
@@ -236,20 +237,16 @@ class Fleet:
         return await self._outcomes.released(claim, seconds, prompt_id, error)
 
     async def available(self) -> bool:
-        """Whether any host takes new work; at most two seconds old."""
-        at, known = self._available
-        if time.monotonic() - at > AVAILABLE_SECONDS:
-            snapshot = await self._watcher.snapshot()
-            known = any(usable(record, snapshot.now) for record in snapshot.hosts.values())
-            self._available = (time.monotonic(), known)
-        return known
+        """Whether any host takes new work; at most a second old."""
+        _, snapshot = await self._offers()
+        return any(usable(record, snapshot.now) for record in snapshot.hosts.values())
 
     # people
 
     async def look(self) -> list[HostState]:
         """How every host does."""
-        await self._watcher.snapshot()
-        return await self._watcher.states(await self.files())
+        offers, _ = await self._offers(0)
+        return await self._watcher.states(await self._watcher.files(offers))
 
     async def drain(self, name: str, on: bool) -> HostState:
         """With `on` the host finishes what it has and gets nothing new; without, it is used again."""
@@ -279,9 +276,14 @@ class Fleet:
     async def _one(self, name: str) -> HostState:
         return next(state for state in await self.look() if state.name == name)
 
-    async def _offers(self) -> tuple[dict[str, Offer], Snapshot]:
-        snapshot = await self._watcher.snapshot()
-        return await self._watcher.offers(snapshot), snapshot
+    async def _offers(self, age: float = KNOWN_SECONDS) -> tuple[dict[str, Offer], Snapshot]:
+        """What hosts have and how they do, as it was at most `age` seconds ago."""
+        at, offers, snapshot = self._known
+        if snapshot is None or time.monotonic() - at > age:
+            at, snapshot = time.monotonic(), await self._watcher.snapshot()
+            offers = await self._watcher.offers(snapshot)
+            self._known = (at, offers, snapshot)
+        return offers, snapshot
 
     async def _localised(self, graph: Graph, name: str) -> ApiGraph:
         offers, _ = await self._offers()
@@ -337,14 +339,22 @@ class Fleet:
         return places
 
     def _wanted(
-        self, needs: Needs, offers: Mapping[str, Offer], snapshot: Snapshot, places: Mapping[str, Place]
-    ) -> Wanted:
-        fit = frozenset(
-            name for name in places if name in offers and self._fits(needs, offers[name], _opened(snapshot, name))
-        )
-        elsewhere = fit.difference(needs.avoid)
-        waited = max(0.0, snapshot.now / 1000 - needs.since)
-        return Wanted(frozenset(needs.models), elsewhere or fit, needs.urgent, waited)
+        self, line: Sequence[Needs], offers: Mapping[str, Offer], snapshot: Snapshot, places: Mapping[str, Place]
+    ) -> list[Wanted]:
+        """The line as the choice sees it. Most of it is alike: what it needs is held against the hosts once."""
+        known: dict[object, frozenset[str]] = {}
+        wanted: list[Wanted] = []
+        for needs in line:
+            alike = (needs.classes, needs.files)
+            fit = known.get(alike)
+            if fit is None:
+                opened = {name: _opened(snapshot, name) for name in places if name in offers}
+                fit = frozenset(name for name in opened if self._fits(needs, offers[name], opened[name]))
+                known[alike] = fit
+            waited = max(0.0, snapshot.now / 1000 - needs.since)
+            usual = fit.difference(needs.avoid) or fit
+            wanted.append(Wanted(frozenset(needs.models), usual, needs.urgent, waited))
+        return wanted
 
     def _fits(self, needs: Needs, offer: Offer, pushes: bool) -> bool:
         """Remembered until a host's offer changes: a long line is looked at again and again."""

@@ -187,10 +187,16 @@ class FleetState:
             found: Any = await self._redis.hgetall(f"{PREFIX}contents")
         return {str(name): str(sha256) for name, sha256 in found.items()}
 
-    async def settle_contents(self, told: Mapping[str, str]) -> None:
+    async def settle_contents(self, new: Mapping[str, str], settled: Mapping[str, str]) -> dict[str, str]:
+        """Notes `new` contents over those that were `settled` before; what holds now. Of two that settle a name for the
+        first time, the first is right."""
         with store_errors(STORE):
-            if told:
-                await self._redis.hset(f"{PREFIX}contents", items=[part for pair in told.items() for part in pair])
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for name, sha256 in new.items():
+                    put = pipe.hset if name in settled else pipe.hsetnx
+                    put(f"{PREFIX}contents", name, sha256)
+                await pipe.execute()
+        return await self.contents()
 
     async def preset(self, spec: str) -> Any:
         with store_errors(STORE):

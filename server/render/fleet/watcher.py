@@ -64,7 +64,6 @@ class Watcher:
         self._contents: tuple[str, dict[tuple[str, str], str | None]] | None = None
         self.generation = ""
         """Changes whenever what hosts have to offer does, their packs included."""
-        self.known_at = 0.0
 
     async def snapshot(self) -> Snapshot:
         """How everything stands; hosts that nobody ever looked at are looked at first."""
@@ -119,14 +118,16 @@ class Watcher:
                 continue
             found[name] = held[1]
         known = sorted((name, self._offers[name][0]) for name in found)
-        self.generation, self.known_at = hashlib.sha256(repr(known).encode()).hexdigest()[:16], time.monotonic()
+        self.generation = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
         return found
 
     async def files(self, offers: Mapping[str, Offer]) -> Hashes:
         """`(folder, name)` → sha256 over all hosts; remembered until a host's offer changes."""
         if self._contents is None or self._contents[0] != self.generation:
-            found, new = contents([offer.hashes for offer in offers.values()], await self._state.contents())
-            await self._state.settle_contents(new)
+            told, settled = [offer.hashes for offer in offers.values()], await self._state.contents()
+            found, new = contents(told, settled)
+            if new:
+                found, _ = contents(told, await self._state.settle_contents(new, settled))
             self._contents = (self.generation, found)
         return self._contents[1]
 

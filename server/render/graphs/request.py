@@ -1,6 +1,5 @@
 """What a picture is made of, in the catalog's words: no host's names, nothing that a host decides."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ TEMPLATES: Final[tuple[TemplateName, ...]] = (
 )
 MAX_TEXT: Final = 8_000
 """Characters of a prompt; longer ones are no prompt, and a text encoder's time grows with them."""
+MAX_NUMBER, MAX_CHOICE = 1_000, 2_000
+"""Of a tuning's numbers and texts: hosts have bounds of their own, far below."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PINNED = re.compile(r"[^@\s]{1,100}@[1-9]\d{0,8}")
 
@@ -73,13 +74,17 @@ class PictureRequest:
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
             _check_text(name, getattr(self, name))
-        for name, low, high in (("seed", 0, 2**64 - 1), ("steps", 1, 200), ("cfg", 0, 30)):
+        for name, kinds, low, high in (
+            ("seed", int, 0, 2**64 - 1),
+            ("steps", int, 1, 200),
+            ("cfg", int | float, 0, 30),
+        ):
             value = getattr(self, name)
-            if isinstance(value, bool) or not math.isfinite(value) or not low <= value <= high:
+            if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
                 raise InvalidRequest(f"{name} is {value}: it must be from {low} to {high}.", field=name)
         for name in ("width", "height"):
             value = getattr(self, name)
-            if value % 8 or not 64 <= value <= 4096:
+            if not isinstance(value, int) or value % 8 or not 64 <= value <= 4096:
                 raise InvalidRequest(f"{name} is {value}: pixels from 64 to 4096, a multiple of 8.", field=name)
         if self.reference is not None and not _SHA256.fullmatch(self.reference):
             raise InvalidRequest("The reference is no sha256.", field="reference")
@@ -106,14 +111,12 @@ def _check_tuning(tuning: Mapping[str, Value]) -> None:
         if name not in TUNING:
             raise InvalidRequest(f"There is no tuning value {name!r}: {', '.join(TUNING)} are.", field="tuning")
         wanted = TUNING[name]
-        number = isinstance(wanted, float)
-        fits = (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if number
-            else type(value) is type(wanted)
-        )
+        if isinstance(wanted, float):
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
+        else:
+            fits = type(value) is type(wanted) and (not isinstance(value, str) or len(value) <= MAX_CHOICE)
         if not fits:
-            raise InvalidRequest(f"{name} is {value!r}: it must be {_kind(wanted)}.", field="tuning")
+            raise InvalidRequest(f"{name} is {repr(value)[:80]}: it must be {_kind(wanted)}.", field="tuning")
 
 
 def _kind(value: Value) -> str:
