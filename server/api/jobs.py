@@ -1,9 +1,11 @@
 """Render jobs: how one goes, following it, cancelling it; for admins all of them, and pictures made ahead."""
 
 import base64
+import re
 
 from aiohttp import web
 
+from server.accounts.principal import HOME
 from server.api.auth import principal
 from server.api.body import read_json, read_query
 from server.api.events import event_stream
@@ -29,15 +31,16 @@ from server.api.respond import json_bytes, json_response
 from server.api.routes import Route
 from server.api.schemas import Query
 from server.api.services import PICTURES
-from server.errors import InvalidRequest
+from server.errors import Forbidden, InvalidRequest
 from server.ids import check_slug
+from server.render.jobs.jobs import Jobs
 from server.render.jobs.types import Job, JobEvent
 from server.render.previews.ahead import Plan
 from server.render.previews.types import Person
 
 _TAG = "Pictures"
 _ADMIN = "Administration"
-_EVENT_ID_BYTES = 40
+_EVENT_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,9}")
 
 
 async def get(request: web.Request) -> web.StreamResponse:
@@ -68,11 +71,14 @@ async def listing(request: web.Request) -> web.StreamResponse:
     query = read_query(request, JobsQuery)
     jobs = request.app[PICTURES].previews.jobs
     found = await jobs.listing(query.state, tenant=principal(request).tenant, limit=query.limit)
-    counts = {
-        f"{state}.{line}" if state == "waiting" else state: number
-        for (line, state), number in (await jobs.counts()).items()
-    }
+    counts = {} if principal(request).tenant != HOME else await _counts(jobs)
     return json_response(JobsOut(jobs=[JobOut.of(job, admin=True) for job in found], counts=counts))
+
+
+async def _counts(jobs: Jobs) -> dict[str, int]:
+    """Of all tenants together."""
+    found = await jobs.counts()
+    return {f"{state}.{line}" if state == "waiting" else state: number for (line, state), number in found.items()}
 
 
 async def replay(request: web.Request) -> web.StreamResponse:
@@ -115,6 +121,8 @@ async def stop_plan(request: web.Request) -> web.StreamResponse:
 
 async def collect(request: web.Request) -> web.StreamResponse:
     query = read_query(request, CollectQuery)
+    if principal(request).tenant != HOME:
+        raise Forbidden("Pictures of all tenants are collected together: that is for this server's own admins.")
     found = await request.app[PICTURES].collector.collect(dry_run=query.dry_run)
     return json_response(
         CollectedOut(looked_at=found.looked_at, unused=found.unused, bytes=found.bytes, deleted=not query.dry_run)
@@ -144,9 +152,7 @@ def _id(request: web.Request) -> str:
 def _last_event(request: web.Request) -> str | None:
     """Where to go on, as the client says; nothing that no event of ours has ever had as its id."""
     sent = request.headers.get("Last-Event-ID", "")
-    number, dash, part = sent.partition("-")
-    fits = len(sent) <= _EVENT_ID_BYTES and number.isascii() and number.isdigit() and part.isascii() and part.isdigit()
-    return sent if dash and fits else None
+    return sent if _EVENT_ID.fullmatch(sent) else None
 
 
 def _job(request: web.Request, job: Job) -> web.StreamResponse:

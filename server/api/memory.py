@@ -29,7 +29,7 @@ from server.api.schemas import (
     WindowsOut,
     WindowsQuery,
 )
-from server.api.services import CATALOG, CHARACTERS, CHAT, HTML, MEMORY, MONEY, who_is_meant
+from server.api.services import CATALOG, CHARACTERS, CHAT, HTML, MEMORY, MONEY, PICTURES, who_is_meant
 from server.api.views import messages_out, pin_out, spans_out, window_out
 from server.catalog.records import Viewer
 from server.errors import InvalidCard, NotFound
@@ -143,7 +143,9 @@ async def export_all(request: web.Request) -> web.StreamResponse:
     exported = await request.app[MEMORY].export_user(tenant, user)
     characters = await request.app[CHARACTERS].owned(tenant, user)
     catalog = await request.app[CATALOG].export(tenant, user)
-    body = {**exported, "characters": [{"id": each.id, "card": each.card.document} for each in characters], **catalog}
+    previews = await request.app[PICTURES].previews.export(tenant, user)
+    cards = [{"id": each.id, "card": each.card.document} for each in characters]
+    body = {**exported, "characters": cards, **catalog, "previews": previews}
     return json_response(body, headers={"Content-Disposition": attachment(f"vestige-{user}.json")})
 
 

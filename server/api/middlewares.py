@@ -11,7 +11,6 @@
 import re
 import secrets
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,6 +30,7 @@ from server.errors import (
     UnsupportedMedia,
     VestigeError,
 )
+from server.frames import frames, kinds
 
 __all__ = ["install", "server_options"]
 
@@ -135,7 +135,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response(status=_CLIENT_LEFT)
     except Exception as error:
         # the message of an unforeseen exception may quote what a person wrote: its type and place must do
-        _log.error("unexpected_error", error=_kinds(error), frames=_frames(error))
+        _log.error("unexpected_error", error=kinds(error), frames=frames(error))
         response = error_json(
             VestigeError("Something went wrong inside the server; its log says what.", request_id=request[REQUEST_ID])
         )
@@ -181,17 +181,3 @@ def _http_error(error: web.HTTPException) -> web.Response:
     allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     body = {"error": {"code": code, "message": message, "details": {}}}
     return json_response(body, status=error.status, headers=allowed)
-
-
-def _kinds(error: BaseException) -> list[str]:
-    kinds: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(kinds) < 5:
-        kinds.append(type(cause).__qualname__)
-        cause = cause.__cause__ or cause.__context__
-    return kinds
-
-
-def _frames(error: BaseException) -> list[str]:
-    frames = traceback.extract_tb(error.__traceback__)[-12:]
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

@@ -177,7 +177,9 @@ class JobsQuery(Query):
 
 
 class JobsOut(BaseModel):
-    """Jobs, the newest first. `counts` by state; waiting ones by line as `waiting.user` and `waiting.prerender`."""
+    """Jobs, the newest first. `counts` by state, of all tenants and so for this server's own admins alone; waiting ones
+    by line as `waiting.user` and `waiting.prerender`.
+    """
 
     jobs: list[JobOut]
     counts: Mapping[str, int]

@@ -108,6 +108,7 @@ async def make_start_frame(request: web.Request) -> web.StreamResponse:
     content = await objects.get(places.picture(found.key), most=MOST_BYTES)
     frame = await asyncio.to_thread(start_frame, content, body.width, body.height, key=found.key)
     await objects.add(path, frame.content)
+    await request.app[PICTURES].previews.shelf.trim_start_frames(found.key, path)
     out = StartFrameOut(
         key=found.key,
         url=f"/v1/previews/{found.key}/start-frame/{body.width}x{body.height}",

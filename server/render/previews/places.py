@@ -16,5 +16,9 @@ def start_frame(key: str, width: int, height: int) -> str:
     return f"previews/{key[:2]}/{key}/start-{width}x{height}.png"
 
 
+def is_start_frame(path: str) -> bool:
+    return path.rpartition("/")[2].startswith("start-")
+
+
 def folder(key: str) -> str:
     return f"previews/{key[:2]}/{key}"

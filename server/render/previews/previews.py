@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
@@ -186,10 +187,16 @@ class Previews:
     async def erase(self, tenant: str, user: str) -> int:
         """Takes away everything that is one person's: their private previews and what they wait for. How many."""
         await self.jobs.erase(tenant, user)
-        found = await self.shelf.all(tenant, await self.shelf.keys(tenant))
-        mine = [key for key, preview in found.items() if preview.owner == user]
+        mine = [preview.key for preview in await self.shelf.owned(tenant, user)]
         await self.shelf.remove(tenant, mine)
         return len(mine)
+
+    async def export(self, tenant: str, user: str) -> list[dict[str, Any]]:
+        """A person's private previews, as JSON has them."""
+        return [
+            {"key": one.key, "character": one.character, "item": one.item, "picture": one.url, "created": one.created}
+            for one in await self.shelf.owned(tenant, user)
+        ]
 
     async def judge(self, person: Person, pair: Pair, scene: str | None) -> None:
         """Nobody's words become a picture that their plan does not have. Raises `Declined`, `PolicyUnavailable`."""

@@ -19,7 +19,10 @@ from server.stores.objects import Objects
 __all__ = ["Shelf", "Wanted", "of_job", "ready"]
 
 
+START_FRAMES = 8
+"""Sizes of one picture that are kept."""
 _NOTED = 50_000
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,24 @@ class Shelf:
     async def size(self, key_: str) -> int:
         """The bytes of all that lies under a key in the object store."""
         return sum([stored.size async for stored in self._objects.list(places.folder(key_))])
+
+    async def trim_start_frames(self, key_: str, newest: str) -> None:
+        """Keeps the last few start frames of a picture, and `newest` among them: anybody may ask for any size."""
+        frames = [
+            stored async for stored in self._objects.list(places.folder(key_)) if places.is_start_frame(stored.path)
+        ]
+        frames.sort(key=lambda stored: (stored.path == newest, stored.modified))
+        for stored in frames[:-START_FRAMES]:
+            await self._objects.delete(stored.path)
+
+    async def owned(self, tenant: str, user: str) -> list[Preview]:
+        """One person's private previews."""
+        found: list[Preview] = []
+        keys = await self.keys(tenant)
+        for at in range(0, len(keys), _PAGE):
+            page = await self.all(tenant, keys[at : at + _PAGE])
+            found += [preview for preview in page.values() if preview.owner == user]
+        return found
 
     async def remove_files(self, key_: str) -> None:
         """Everything that lies under a key in the object store; first the record, for without it nothing counts."""

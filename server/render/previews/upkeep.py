@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from server.ending import end
 from server.errors import VestigeError
+from server.frames import frames, kinds
 from server.render.jobs.jobs import Jobs
 from server.render.jobs.scripts import STORE, key
 from server.render.previews.ahead import Ahead
@@ -64,7 +65,7 @@ async def _every(name: str, seconds: float, work: Callable[[], Awaitable[None]],
         except VestigeError as error:
             _log.warning("previews_upkeep_waits", step=name, reason=error.message)
         except Exception as error:
-            _log.error("previews_upkeep_failed", step=name, error=type(error).__qualname__, exc_info=error)
+            _log.error("previews_upkeep_failed", step=name, error=kinds(error), frames=frames(error))
         await asyncio.sleep(seconds)
 
 

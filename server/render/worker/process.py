@@ -38,7 +38,7 @@ DRAIN_SECONDS = 2.0
 """How long renders may still take once the worker is told to stop; then others find them on their hosts."""
 END_SECONDS = 12.0
 """After so long the process ends whatever is left: leases run out by themselves."""
-POLL_MS = 100
+POLL_MS = 200
 """How long a ticket waits at most in an idle worker."""
 PRIORITIES = {"user": 0, "prerender": 10}
 

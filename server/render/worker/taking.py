@@ -4,14 +4,15 @@ import asyncio
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import cast
+
+import structlog
 
 from server.render.fleet.fleet import Fleet
 from server.render.fleet.types import Claim, Needs
-from server.render.jobs.codec import pairs
+from server.render.jobs.codec import error_json, pairs
 from server.render.jobs.scripts import Scripts
-from server.render.jobs.types import Line
 from server.render.worker.held import Held
 
 __all__ = ["LEASE_MS", "Taken", "Taker"]
@@ -22,6 +23,9 @@ HEADS = 64
 """How far down each line a job is looked for that suits a free host."""
 RACES = 8
 _FIELDS = 6
+_UNREADABLE = "The render was asked for by another version of this server: ask for it again."
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
+    """`needs` None: it was written by another version of this program, and nobody here can read it."""
+
     id: str
-    needs: Needs
+    needs: Needs | None
     host: str
     unwanted: bool
 
@@ -78,12 +84,12 @@ class Taker:
         are for the fleet to choose from."""
         free: list[_Head] = []
         for head in heads:
-            if head.unwanted:
+            if head.unwanted or head.needs is None:
                 return head, None
             if head.host and (claim := await self._fleet.rejoin(head.host, head.needs)) is not None:
                 return head, claim
             free.append(head)
-        chosen = await self._fleet.choose([head.needs for head in free]) if free else None
+        chosen = await self._fleet.choose([head.needs for head in free if head.needs]) if free else None
         return None if chosen is None else (free[chosen[0]], chosen[1])
 
     async def _lease(self, head: _Head, claim: Claim | None) -> Held | None:
@@ -96,11 +102,20 @@ class Taker:
             json.dumps(claim.to_json()) if claim else "",
             str(uuid.uuid4()),
         )
-        return Held.of(pairs(fields)) if fields else None
+        if not fields:
+            return None
+        held = pairs(fields)
+        if head.needs is not None:
+            with suppress(ValueError):
+                return Held.of(held)
+        _log.error("job_not_readable", job=head.id)
+        await self._scripts.run("fail", head.id, held["fence"], "failed", error_json("internal", _UNREADABLE))
+        return None
 
 
 def _head(values: Sequence[str]) -> _Head:
-    id, line, needs, created, host, unwanted = values
-    read = Needs.from_json(json.loads(needs))
-    urgent = cast(Line, line) == "user"
-    return _Head(id, replace(read, urgent=urgent, since=int(created) / 1000), host, unwanted == "1")
+    id, line, written, created, host, unwanted = values
+    needs = None
+    with suppress(ValueError):
+        needs = replace(Needs.from_json(json.loads(written)), urgent=line == "user", since=int(created) / 1000)
+    return _Head(id, needs, host, unwanted == "1")

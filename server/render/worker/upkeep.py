@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from server.errors import StoreUnavailable
+from server.frames import frames, kinds
 from server.render.fleet.fleet import Fleet
 from server.render.jobs.jobs import Jobs
 from server.render.worker.worker import Worker
@@ -36,7 +37,7 @@ class Upkeep:
             except StoreUnavailable as error:
                 _log.warning("sweep_waits", reason=error.message)
             except Exception as error:  # a bug here must not stop the lines
-                _log.error("sweep_failed", error=type(error).__qualname__, exc_info=error)
+                _log.error("sweep_failed", error=kinds(error), frames=frames(error))
             await asyncio.sleep(self._every)
 
     async def sweep(self) -> None:

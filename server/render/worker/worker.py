@@ -17,6 +17,7 @@ from server.errors import (
     StoreUnavailable,
     VestigeError,
 )
+from server.frames import frames, kinds
 from server.render.fleet.fleet import Fleet
 from server.render.fleet.types import Claim, Verdict
 from server.render.jobs.codec import error_json, needs_json
@@ -92,6 +93,10 @@ class Worker:
         self.busy += 1
         try:
             await asyncio.wait({task})
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.error(
+                    "job_left", job=taken.held.id, error=kinds(error), frames=frames(error)
+                )  # its lease runs out
         finally:
             self.busy -= 1
             self._working.discard(task)
@@ -101,10 +106,10 @@ class Worker:
             if claim is None:
                 await self._unwanted(held)
                 return
-            frames = Frames(self._state, held.id)
+            shown = Frames(self._state, held.id)
             try:
                 async with self._fleet.holding(claim), kept(self._scripts, held, self._lease_ms):
-                    result = await self._renderer.stored(held) or await self._renderer.render(held, claim, frames)
+                    result = await self._renderer.stored(held) or await self._renderer.render(held, claim, shown)
                     await self._done(held, result)
                 await self._release(claim, seconds=result.seconds, prompt_id=held.prompt_id)
             except Lost:
@@ -119,11 +124,11 @@ class Worker:
             except Exception as error:  # whatever it is, the job must not be lost with it
                 await self._failed(held, claim, error)
             finally:
-                await frames.close()
+                await shown.close()
 
     async def _done(self, held: Held, result: Result) -> None:
         seconds = "" if result.seconds is None else f"{result.seconds:.3f}"
-        measure = f"{held.order.width}x{held.order.height}"
+        measure = f"{held.order.width * held.order.height / 1e6:.1f} MP"
         said = await self._insist("done", held.id, held.fence, result.preview, seconds, measure)
         if said == TAKEN_AWAY:
             await self._renderer.remove(held.order.key)
@@ -164,7 +169,7 @@ class Worker:
         """Tries again what may go well another time; gives up what cannot."""
         known = error if isinstance(error, VestigeError) else None
         if known is None:
-            _log.error("job_broke", error=type(error).__qualname__, exc_info=error)
+            _log.error("job_broke", error=kinds(error), frames=frames(error))
         written = error_json(known.code, known.message) if known else error_json("internal", _BROKE)
         if isinstance(error, StoreUnavailable):  # the host has the picture, and there will be room for it
             await self._release(claim)

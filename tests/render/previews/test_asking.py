@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from server.catalog.items.model import Item
 from server.catalog.records import Viewer
+from server.render.previews.shelf import START_FRAMES
 from tests.harness import Json, read_events, until
 from tests.render.previews.studio import SCENE, Studio, studio_in
 
@@ -126,6 +127,27 @@ async def test_a_start_frame_has_the_size_that_is_wanted_and_its_provenance(s: S
     status, picture = await s.server.ask("GET", made["url"])
     assert status == 200 and picture.startswith(b"\x89PNG")
     assert (await s.server.ask("POST", path, json={"width": 511, "height": 256}))[0] == 400
+    widths = [256 + 8 * at for at in range(START_FRAMES + 2)]
+    for width in widths:
+        assert (await s.server.ask("POST", path, json={"width": width, "height": 256}))[0] == 201
+    assert (await s.server.ask("GET", made["url"]))[0] == 404
+    assert (await s.server.ask("GET", f"{path}/{widths[-1]}x256"))[0] == 200
+
+
+async def test_how_it_stands_is_counted(s: Studio) -> None:
+    await s.finished(await s.ask(await s.item()))
+    await s.ask(None)
+    status, text = await s.server.ask("GET", "/metrics")
+    assert status == 200
+    for name in ('previews_asked_total{outcome="made"}', "render_workers 1.0", "render_jobs_ended", "render_seconds"):
+        assert f"vestige_{name}" in text.decode() if isinstance(text, bytes) else text
+
+
+async def test_an_export_has_the_private_pictures(s: Studio) -> None:
+    dora = await s.server.as_user("dora")
+    preview = await s.finished(await s.ask(await s.item(), scene="by the river", server=dora))
+    status, exported = await dora.ask("GET", "/v1/memory/export")
+    assert status == 200 and [one["key"] for one in exported["previews"]] == [preview["key"]]
 
 
 async def test_a_look_that_changes_makes_other_pictures(s: Studio) -> None:

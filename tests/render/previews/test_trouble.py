@@ -212,3 +212,14 @@ async def test_two_servers_and_two_workers_make_one_picture(make_settings: MakeS
         await s.finished(answers[0])
         assert s.renders == 1
         assert (await s.ask(item, server=other))["state"] == "ready"
+
+
+@pytest.mark.parametrize("field", ["needs", "order"])
+async def test_a_job_that_nobody_can_read_fails_and_blocks_nobody(make_settings: MakeSettings, field: str) -> None:
+    async with studio(make_settings, worker=False) as s:
+        first, second = await s.ask(await s.item()), await s.ask(await s.item())
+        await s.jobs.scripts.state.hset(f"vestige:{{render}}:job:{first['job']['id']}", field, '{"of": "long ago"}')
+        async with s.working():
+            await s.finished(second)
+            job = await s.ended(first["job"]["id"])
+        assert job["state"] == "failed" and "another version" in job["error"]["message"]
