@@ -23,6 +23,7 @@ export class Tile {
   #line;
   #buttons;
   #state = "";
+  #painted = "";
 
   /** @param {Item} item @param {import("./wardrobe.js").Wardrobe} wardrobe @param {string} name  the character's @param {TileActions} actions */
   constructor(item, wardrobe, name, actions) {
@@ -57,6 +58,10 @@ export class Tile {
     this.#box.update(picture, item.picture);
     const owned = wardrobe.owned.has(item.id);
     const worn = wardrobe.worn === item.id;
+    // progress comes several times a second: a button that is being pressed must not be another one when it is let go
+    const painted = JSON.stringify([picture.state, owned, worn, wardrobe.hasLook]);
+    if (painted === this.#painted) return;
+    this.#painted = painted;
     const price = typeof item.price?.label === "string" ? item.price.label : "";
     fill(this.#line, [item.category, item.private ? "yours alone" : owned ? "yours" : price].filter(Boolean).join(" · "), worn && h("span", { class: "tile__worn" }, icon("check"), "worn now"));
     const button = (/** @type {string} */ label, /** @type {() => void} */ run, primary = false) =>
