@@ -70,14 +70,20 @@ export class Jobs {
     this.#streams.set(id, control);
     for (let tries = 0; !control.signal.aborted; tries += 1) {
       try {
+        /** @type {{job: Job}|null} */
+        let over = null;
         for await (const { event, data } of this.api.jobEvents(id, control.signal)) {
           tries = 0;
           if (event === "frame") this.#tell(id, (one) => one.frame?.(`data:image/jpeg;base64,${data.image}`));
           else if (event === "job") this.#tell(id, (one) => one.job?.(data.job));
           else if (["done", "failed", "cancelled"].includes(event)) {
-            this.#end(id, data.job);
-            return;
+            over = data;
+            break; // closes this stream before another takes its place
           }
+        }
+        if (over) {
+          this.#end(id, over.job);
+          return;
         }
       } catch (error) {
         if (wasAborted(error)) return;
