@@ -106,6 +106,13 @@ class FakeComfy:
         self.waiting.insert(0 if front else len(self.waiting), prompt_id)
         self._queue.put_nowait("")
 
+    def lose_answer(self, request: web.Request) -> None:
+        """Hangs up without a word, `lose_answers` times."""
+        if self.lose_answers:
+            self.lose_answers -= 1
+            assert request.transport is not None
+            request.transport.close()
+
     async def close_sockets(self) -> None:
         for socket in list(self._sockets.values()):
             await socket.close(code=WSCloseCode.GOING_AWAY)
@@ -219,10 +226,7 @@ class FakeComfy:
             return web.json_response(self.reject, status=400)
         prompt_id = body["prompt_id"]
         self.queued(prompt_id, body["prompt"], body.get("client_id", ""), front=bool(body.get("front")))
-        if self.lose_answers:
-            self.lose_answers -= 1
-            assert request.transport is not None
-            request.transport.close()
+        self.lose_answer(request)
         return web.json_response({"prompt_id": prompt_id, "number": 0, "node_errors": {}})
 
     async def _history(self, request: web.Request) -> web.Response:

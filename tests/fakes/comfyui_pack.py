@@ -72,6 +72,7 @@ class FakePack:
         self.fake.filed[body["key"]] = record
         front = bool(body.get("front"))
         self.fake.queued(body["prompt_id"], body["prompt"], body.get("client_id", ""), front=front)
+        self.fake.lose_answer(request)
         return web.json_response(record, status=202)
 
     async def result(self, request: web.Request) -> web.Response:
