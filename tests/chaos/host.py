@@ -57,9 +57,9 @@ class Shown:
 
 @dataclass
 class MortalHost(FakeComfy):
-    """`began`, `completed`: renders of each picture. `excused`: what it had of each when it died, for which another
-    render is right. `cuts`: how often a picture is sent cut off, `breaks`: or the connection ends inside it.
-    `dripping`: every answer comes a byte at a time."""
+    """`began`, `completed`: renders of each picture. `excused`: those of each that it had begun and that nobody had
+    fetched when it died, for which another render is right. `cuts`: how often a picture is sent cut off, `breaks`: or
+    the connection ends inside it. `dripping`: every answer comes a byte at a time."""
 
     began: Counter[Shown] = field(default_factory=Counter)
     completed: Counter[Shown] = field(default_factory=Counter)
@@ -89,7 +89,7 @@ class MortalHost(FakeComfy):
         assert self._runner is not None
         kept = {one["prompt_id"] for one in self.filed.values() if one["state"] == "done"}
         for prompt_id, graph in self.graphs.items():
-            if prompt_id not in kept and not self._sent[prompt_id]:
+            if prompt_id in self.started and prompt_id not in kept and not self._sent[prompt_id]:
                 self.excused[Shown.of(graph)] += 1
         runner, self._runner = self._runner, None
         await runner.cleanup()

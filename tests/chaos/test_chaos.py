@@ -30,7 +30,7 @@ async def websocket_dropped(world: ChaosWorld, dice: random.Random) -> None:
 
 
 async def host_killed(world: ChaosWorld, dice: random.Random) -> None:
-    host = dice.choice(world.hosts)
+    host = dice.choice([host for host in world.hosts if host.running] or world.hosts)
     await host.die()
     await asyncio.sleep(dice.random() * 2)
     await host.rise()

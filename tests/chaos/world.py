@@ -75,6 +75,7 @@ class ChaosWorld:
             "comfy_hosts": ", ".join(f"gpu{n}={host.url}" for n, host in enumerate(self.hosts, 1)),
             "comfy_token": TOKEN,
             "comfy_render_seconds": 1,
+            "comfy_swap_seconds": 0,
             "objects_url": self.objects,
             "render_workers": self.workers,
             "render_waiting": 1_000,

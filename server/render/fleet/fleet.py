@@ -170,7 +170,7 @@ class Fleet:
     async def choose(self, line: Sequence[Needs]) -> tuple[int, Claim] | None:
         """Which of the line goes to which host now, in one step over all workers; None where all do better to wait.
 
-        The place is ours for 30 seconds: `renew` it, or stay in `holding`.
+        The place is ours for ten seconds: `renew` it, or stay in `holding`.
         """
         for attempt in range(TRIES):
             offers, snapshot = await self._offers(0)
@@ -199,7 +199,7 @@ class Fleet:
         return self._claim(slot, name, snapshot, swap_share(snapshot.hosts[name].tail, lease.models))
 
     async def renew(self, claim: Claim) -> bool:
-        """Another 30 seconds; False where the place was given away."""
+        """Another ten seconds; False where the place was given away."""
         return await self._state.renew(claim.slot)
 
     @asynccontextmanager

@@ -15,7 +15,8 @@ __all__ = ["LEASE_SECONDS", "FleetState", "HostRecord", "Lease", "Seen", "Snapsh
 
 PREFIX = "vestige:{fleet}:"
 STORE = "fleet"
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 10.0
+"""As long as a job's: what a worker held that died is free when its jobs are."""
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 5.0, 300.0
 OFFER_SECONDS = 7 * 86_400
 """What a host had to offer is remembered for so long after that."""
