@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.schemas import Body, Query
+from server.catalog.fields import Category
 from server.render.jobs.types import Job, JobState, Line, Waiting
 from server.render.previews.subject import MAX_SCENE
 from server.render.previews.types import Estimate, Preview, PreviewState
@@ -115,8 +116,8 @@ class PreviewIn(Body):
 
 class PreviewsQuery(Query):
     character: Slug = Field(description="The character that wears them.")
-    category: str | None = Field(None, description="Items of this category alone.")
-    after: str | None = Field(None, description="Where the page before ended: its `next`.")
+    category: Category | None = Field(None, description="Items of this category alone.")
+    after: str | None = Field(None, max_length=100, description="Where the page before ended: its `next`.")
     limit: int = Field(200, ge=1, le=200)
 
 

@@ -125,9 +125,16 @@ async def test_it_comes_over_http_while_people_talk(original: Original, tmp_path
         assert set(texts) <= {"And then?"}
 
 
-async def test_only_an_admin_may(original: Original) -> None:
-    ada = await original.server.as_user("Bea")
-    assert (await ada.ask("GET", "/v1/admin/backup"))[0] == 403
+async def test_only_the_owner_may(original: Original) -> None:
+    """An admin sees one tenant, and a backup is all of them."""
+    server = original.server
+    bea = await server.as_user("Bea")
+    assert (await bea.ask("GET", "/v1/admin/backup"))[0] == 403
+    for tenant in ("home", "acme"):
+        key = {"name": "theirs", "scopes": ["admin"], "tenant": tenant}
+        _, made = await server.ask("POST", "/v1/admin/keys", json=key)
+        status, refused = await server.with_token(made["secret"]).ask("GET", "/v1/admin/backup")
+        assert (status, refused["error"]["code"]) == (403, "forbidden")
 
 
 def cut(data: bytes) -> bytes:
