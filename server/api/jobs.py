@@ -55,10 +55,11 @@ async def events(request: web.Request) -> web.StreamResponse:
     previews, who, id = request.app[PICTURES].previews, person(request), _id(request)
     await previews.job(who, id)
     after = _last_event(request)
-    async with while_there(request), event_stream(request) as out:
-        async for event in previews.follow(who, id, after):
-            name, body = await _event(request, who, event)
-            await out.send(name, json_bytes(body), id=event.id)
+    with previews.following(who):
+        async with while_there(request), event_stream(request) as out:
+            async for event in previews.follow(who, id, after):
+                name, body = await _event(request, who, event)
+                await out.send(name, json_bytes(body), id=event.id)
     return out.response
 
 

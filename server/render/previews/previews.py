@@ -1,7 +1,9 @@
 """`Previews`: asking for pictures of characters that wear items, and looking at those there are."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -10,7 +12,7 @@ import structlog
 from server.catalog.items.model import Item
 from server.catalog.looks.names import names_of, without_names
 from server.catalog.records import Viewer
-from server.errors import Declined, InvalidRequest, NotFound, TooManyWaiting, VestigeError
+from server.errors import Declined, InvalidRequest, NotFound, RateLimited, TooManyWaiting, VestigeError
 from server.policy.classifier import Intent
 from server.policy.gate import Asker, Gate
 from server.render.jobs.jobs import Asked, Jobs, new_job_id
@@ -25,6 +27,8 @@ __all__ = ["MOST_STATES", "Previews", "wanted"]
 
 MOST_STATES = 500
 """Items of a shop page that are looked at in one call."""
+MOST_FOLLOWED = 32
+"""Streams of one person at a time, at one server: each looks at the store once a second."""
 _NO_PREVIEW = "There is no such preview."
 
 _log = structlog.get_logger(__name__)
@@ -42,6 +46,7 @@ class Previews:
         self.purse = purse
         self._gate = gate
         self._meters = meters
+        self._following: Counter[tuple[str, str | None]] = Counter()
         self._asking: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def ask(
@@ -162,6 +167,24 @@ class Previews:
         await self.job(person, id)
         async for event in self.jobs.follow(id, after):
             yield event
+
+    @contextmanager
+    def following(self, person: Person) -> Iterator[None]:
+        """Meanwhile somebody follows a job.
+
+        Raises:
+            RateLimited: they follow as many as one may.
+        """
+        who = person.tenant, person.user
+        if self._following[who] >= MOST_FOLLOWED:
+            raise RateLimited(f"You follow {MOST_FOLLOWED} renders already: end one of the streams.", retry_after=5)
+        self._following[who] += 1
+        try:
+            yield
+        finally:
+            self._following[who] -= 1
+            if not self._following[who]:
+                del self._following[who]
 
     async def cancel(self, person: Person, id: str, *, anyway: bool = False) -> Job:
         """The person does not want it any more; others who do keep it, unless an admin ends it `anyway`.

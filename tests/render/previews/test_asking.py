@@ -150,6 +150,36 @@ async def test_an_export_has_the_private_pictures(s: Studio) -> None:
     assert status == 200 and [one["key"] for one in exported["previews"]] == [preview["key"]]
 
 
+async def test_streams_are_few_and_resume_from_ids_that_there_can_be(s: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.render.previews.previews.MOST_FOLLOWED", 1)
+    s.hosts[0].pause, s.hosts[0].steps = 0.4, 4
+    try:
+        asked = await s.ask(await s.item())
+        path = f"/v1/jobs/{asked['job']['id']}/events"
+        headers = s.server.headers({"Last-Event-ID": f"{10**22}-0"})
+        async with s.server.session.get(s.server.url + path, headers=headers) as response:
+            assert response.status == 200
+            status, refused = await s.server.ask("GET", path)
+            assert (status, refused["error"]["code"]) == (429, "rate_limited")
+            ben = await s.server.as_user("Ben", "catalog")
+            async with ben.session.get(s.server.url + path, headers=ben.headers()) as other:
+                assert other.status == 200
+            events = [event async for event in read_events(response)]
+    finally:
+        s.hosts[0].pause = 0.0
+    assert [events[0].name, events[-1].name] == ["job", "done"]
+    assert (await s.server.ask("GET", path))[0] == 200
+
+
+async def test_what_all_tenants_have_is_for_this_servers_own_admins(s: Studio) -> None:
+    key = {"name": "theirs", "scopes": ["admin"], "tenant": "acme"}
+    _, made = await s.server.ask("POST", "/v1/admin/keys", json=key)
+    theirs = s.server.with_token(made["secret"])
+    assert await theirs.ask("GET", "/v1/admin/jobs") == (200, {"jobs": [], "counts": {}})
+    assert (await theirs.ask("POST", "/v1/admin/previews/collect"))[0] == 403
+    assert (await s.server.ask("GET", f"/v1/previews?character={s.character}&category=a:b"))[0] == 400
+
+
 async def test_a_look_that_changes_makes_other_pictures(s: Studio) -> None:
     character = await s.server.character(name="Vera", shared=True)
     await s.look(character)
