@@ -35,6 +35,7 @@ BACKLOG = 48
 """Pictures made ahead that wait at a time; the rest of a plan waits for these."""
 LOCK_MS = 30_000
 PLANS_KEPT = 100
+"""That are over. One that is not is kept until it is: nobody would notice that its pictures are never made."""
 _EVERYTHING = Viewer(None, admin=True)
 
 _log = structlog.get_logger(__name__)
@@ -192,11 +193,13 @@ class Ahead:
         if waiting >= BACKLOG or plan.state != "running":
             return
         try:
-            await self._write(await self._asked(plan))
-        except BudgetExceeded as error:
-            await self._write(replace(plan, state="stopped", stopped=error.message))
-        except (NotFound, InvalidRequest) as error:  # what it was for is gone
-            await self._write(replace(plan, state="stopped", stopped=error.message))
+            plan = await self._asked(plan)
+        except (BudgetExceeded, NotFound, InvalidRequest) as error:  # no money, or what it was for is gone
+            plan = replace(plan, state="stopped", stopped=error.message)
+        with store_errors(STORE):
+            stopped = not await self._state.sismember(key("plans-running"), id)
+        if not stopped:  # by an admin, while the page was asked for
+            await self._write(plan)
 
     async def _asked(self, plan: Plan) -> Plan:
         """The plan after its next page."""
@@ -280,10 +283,14 @@ class Ahead:
 
     async def _forget_old(self) -> None:
         with store_errors(STORE):
-            old = [str(id) for id in await self._state.zrange(key("plans-order"), 0, -(PLANS_KEPT + 1))]
+            many = int(await self._state.zcard(key("plans-order"))) - PLANS_KEPT
+            if many <= 0:
+                return
+            oldest = [str(id) for id in await self._state.zrange(key("plans-order"), 0, min(many, PLANS_KEPT) - 1)]
+            going = await self._state.smismember(key("plans-running"), oldest)
+            old = [id for id, runs in zip(oldest, going, strict=True) if not runs]
             if old:
                 async with self._state.pipeline(transaction=True) as pipe:
                     pipe.hdel(key("plans"), *old)
                     pipe.zrem(key("plans-order"), *old)
-                    pipe.srem(key("plans-running"), *old)
                     await pipe.execute()

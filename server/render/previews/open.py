@@ -74,7 +74,6 @@ async def open_previews(
         if settings.prerender:
             catalog.items.on_put(ahead.item_changed)
             catalog.looks.on_put(ahead.look_changed)
-            catalog.items.on_put(ahead.item_changed)
             sources.loras.on_move(ahead.lora_moved)
         collector = Collector(redis.busy, shelf, subjects, objects, pinned, days=settings.preview_days)
         await stack.enter_async_context(running(redis.busy, jobs, purse, ahead, collector, meters))
