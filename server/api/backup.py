@@ -47,8 +47,8 @@ def routes() -> list[Route]:
             "admin",
             "Everything that is kept, as one file",
             "Operation",
-            "For the owner. Conversations, memories, accounts, money, catalog and characters of all tenants; pictures and "
-            "model files where they are kept in a folder. `vestige restore` takes it.",
+            "For the owner: conversations, memories, accounts, money, catalog and characters of all tenants; pictures "
+            "and model files where they are kept in a folder. `vestige restore` takes it.",
             query=Query,
             produces=("application/x-tar",),
         )

@@ -41,7 +41,7 @@ async def read(request: web.Request) -> web.StreamResponse:
 async def put(request: web.Request) -> web.StreamResponse:
     fields = await read_json(request, LookIn)
     character = await _editable(request)
-    looks = request.app[CATALOG].looks
+    looks, if_match = request.app[CATALOG].looks, request.headers.get("If-Match")
     if not principal(request).is_admin:
         before = await looks.find(character.tenant, character.id)
         if before is None or before.models() != fields.models():
@@ -50,12 +50,14 @@ async def put(request: web.Request) -> web.StreamResponse:
                 reason="models",
             )
         await _judge(request, character, fields)
+        if if_match in (None, "*"):  # else an admin's change of models in this very moment would be undone
+            if_match = before.etag
     look = await looks.put(
         character.tenant,
         character.id,
         fields,
         names=names_of(character.card),
-        if_match=request.headers.get("If-Match"),
+        if_match=if_match,
     )
     return _look(look)
 

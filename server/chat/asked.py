@@ -1,9 +1,13 @@
 """What a turn asks for, as the content gate reads it: everything in the prompt that somebody wrote by hand."""
 
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
 from server.catalog.macros import expand
 from server.chat.context import Known
 from server.chat.party import Party
-from server.memory.messages import ELSEWHERE, Alternative, Message, Role
+from server.chat.pictures.asks import PictureAsk
+from server.memory.messages import CHAT, Alternative, Message, Role
 from server.policy.classifier import CONTEXT, Intent
 
 BY_HAND = "user"
@@ -27,7 +31,7 @@ def intent_of(party: Party, known: Known, asked: str) -> Intent:
     return Intent(
         said=[] if going_on else [asked],
         before=[message.text for message in before],
-        unread=[*([asked] if going_on else []), *(message.text for message in known.recent if _unread(message))],
+        unread=[*([asked] if going_on else []), *_unread(known.recent)],
         standing=[text for text in _standing(party, known) if text.strip()],
         meanings=known.found.meanings(before[-CONTEXT:]),
     )
@@ -51,9 +55,16 @@ def _titles(known: Known) -> tuple[str, ...]:
     return known.wardrobe.titles if known.wardrobe else ()
 
 
-def _unread(message: Message) -> bool:
-    """Whether somebody wrote it without a turn: an edit, or what a client says was said elsewhere."""
-    return bool(message.edited) or ELSEWHERE in message.extra
+def _unread(recent: Sequence[Message]) -> Iterator[str]:
+    """What somebody wrote without a turn: edits, what a client says was said elsewhere, and what is told of as having
+    happened. What a picture was asked for with was read before it was painted, and is told by its reply having one."""
+    for message, after in zip_longest(recent, recent[1:]):
+        if PictureAsk.of(message.extra) is not None:
+            told = after is None or after.said.picture is None
+        else:
+            told = bool(message.extra.keys() - {CHAT})
+        if told or message.edited:
+            yield message.text
 
 
 def _by_hand(said: Alternative) -> bool:

@@ -9,7 +9,9 @@ import pytest
 import pytest_asyncio
 
 from server.api.keys import ACCOUNTS
-from server.api.services import CATALOG
+from server.api.services import CATALOG, GATE
+from server.policy.classifier import Intent
+from server.policy.gate import Asker, Decision
 from tests.catalog.references.conftest import plain
 from tests.harness import Json, Server, shared_server
 
@@ -251,6 +253,25 @@ async def test_models_are_an_admins_to_choose_and_words_the_owners(server: Serve
     assert changed["scene"] == words["scene"]
     for costly in ({"checkpoint": "other.safetensors"}, {"scene": {**words["scene"], "steps": 199}}, {"lora": "ben"}):
         assert await refused(anna, "PUT", path, {**words, **costly}) == (403, "forbidden")
+
+
+async def test_an_owners_words_undo_no_change_of_models(
+    server: Server, anna: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mira = await anna.character(name="Mira")
+    path = f"/v1/characters/{mira}/look"
+    look = await do(server, "PUT", path, LOOK)
+    gate = server.app[GATE]
+    judge = gate.judge
+
+    async def meanwhile(intent: Intent, asker: Asker) -> Decision:
+        await do(server, "PUT", path, {**LOOK, "checkpoint": "other.safetensors"})
+        return await judge(intent, asker)
+
+    monkeypatch.setattr(gate, "judge", meanwhile)
+    words = {**look, "scene": {**look["scene"], "prompt": "in a café"}}
+    assert await refused(anna, "PUT", path, words) == (409, "conflict")
+    assert (await do(server, "GET", path))["checkpoint"] == "other.safetensors"
 
 
 @pytest.mark.parametrize(

@@ -133,3 +133,23 @@ async def test_help_stands_in_the_reply_and_is_known_again(server: Server) -> No
     await complete(server, mira, ("user", "it is dark"), ("assistant", reply), ("user", "thank you"))
     kept = await server.messages(mira)
     assert (kept[1]["text"], kept[1]["edited"]) == ("I am here.", None)
+
+
+async def test_what_is_told_without_a_turn_is_read_with_the_next_one(server: Server) -> None:
+    """A program's note of a picture, and a request for one that came to nothing before anybody read it."""
+    body = {"name": "comfy", "scopes": ["recall", "remember"], "user_id": "owner"}
+    _, made = await server.ask("POST", "/v1/admin/keys", json=body)
+    pack = server.with_token(made["secret"])
+    for character in (await server.character(name="Mira"), await server.character(name="Otis")):
+        _, done = await server.say(character, "Hello.")
+        assert done["notice"] is None
+        if character.startswith("mira"):
+            note = {"key": "a" * 64, "note": "something wild"}
+            assert (await pack.ask("POST", f"/v1/companion/{character}/pictures", json=note))[0] == 201
+        else:
+            asked = await server.ask("POST", f"/v1/chat/{character}/pictures", json={"prompt": "something wild"})
+            assert asked[0] == 404, asked
+        before = len(server.fake.requests)
+        _, done = await server.say(character, "And then?")
+        assert done["notice"]["kind"] == "declined"
+        assert len(server.fake.requests) == before

@@ -102,6 +102,11 @@ async def test_one_person_waits_for_so_many_at_once(jobs: Jobs) -> None:
     with pytest.raises(TooManyWaiting):
         await made(jobs, 3)
     assert (await jobs.ask(order(0), line="user")).outcome == "joined"
+    ahead = await made(jobs, 8, None, "prerender")
+    with pytest.raises(TooManyWaiting):  # raised, it would stand before everybody's
+        await jobs.ask(order(8), line="user")
+    assert (await jobs.get(ahead.id)).line == "prerender"
+    await jobs.cancel(ahead.id, None)
     await made(jobs, 3, "ben")
     await jobs.cancel((await jobs.listing("waiting"))[-1].id, "anna")
     await made(jobs, 4)

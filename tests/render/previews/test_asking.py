@@ -150,7 +150,9 @@ async def test_an_export_has_the_private_pictures(s: Studio) -> None:
     assert status == 200 and [one["key"] for one in exported["previews"]] == [preview["key"]]
 
 
-async def test_streams_are_few_and_resume_from_ids_that_there_can_be(s: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_streams_are_few_and_resume_from_ids_that_there_can_be(
+    s: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("server.render.previews.previews.MOST_FOLLOWED", 1)
     s.hosts[0].pause, s.hosts[0].steps = 0.4, 4
     try:

@@ -1,4 +1,5 @@
--- One key, one job: joins the one that is on its way, else makes it.
+-- One key, one job: joins the one that is on its way, else makes it. Raising a pre-render puts it before everybody
+-- else's, so it counts like making one.
 -- ARGV id, tenant, key, asker ('' a pre-render), line, how many a person may wait for ('' any number), 1 if a job may be
 --      made (else one is only joined), then the fields of the new job's hash: name, value, …
 -- → {'ready' | 'full' | 'none', ''} | {'joined' | 'raised' | 'made', id}
@@ -11,9 +12,11 @@ local function wanted(job)
   if asker ~= '' then redis.call('SADD', mine, job) end
 end
 
+local full = asker ~= '' and limit and redis.call('SCARD', mine) >= limit
 local there = redis.call('GET', at)
 local h = there and read(there)
 if h and not ENDED[h.state] then
+  if full and h.line == 'prerender' then return {'full', ''} end
   wanted(there)
   redis.call('HDEL', key('job', there), 'cancelling')
   if line == 'user' and h.line == 'prerender' then
@@ -28,7 +31,7 @@ if h and not ENDED[h.state] then
 end
 
 if ARGV[7] ~= '1' then return {'none', ''} end
-if asker ~= '' and limit and redis.call('SCARD', mine) >= limit then return {'full', ''} end
+if full then return {'full', ''} end
 local seq = redis.call('INCR', key('seq'))
 redis.call('HSET', key('job', id), 'id', id, 'tenant', tenant, 'key', k, 'user', asker, 'line', line, 'state', 'waiting',
   'seq', seq, 'share', '0', 'attempts', '0', 'losses', '0', 'fence', '0', 'created', whole(now))
