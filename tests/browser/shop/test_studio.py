@@ -124,3 +124,27 @@ async def test_what_waits_is_listed_by_name_and_can_be_ended(visit: Arrive, serv
         await expect(row).to_have_count(0)
     finally:
         await server.ask("POST", "/v1/admin/hosts/gpu1/drain", json={"on": False})
+
+
+async def test_what_failed_says_why_and_is_tried_again(visit: Arrive, server: Server, comfy: FakeComfy) -> None:
+    olga = await visit("Olga", role="admin", meets={"name": "Ines"})
+    await give_look(server, olga.character)
+    shop = Shop(olga, olga.character)
+    await shop.open()
+    await shop.upload("Velvet glove")
+    why = {"type": "invalid_prompt", "message": "The cloth is torn", "details": "", "extra_info": {}}
+    comfy.reject = {"error": why, "node_errors": {}}
+    try:
+        await shop.button("Preview", "Velvet glove").click()
+        await expect(shop.tile("Velvet glove")).to_contain_text("The cloth is torn")
+        await expect(shop.button("Try again", "Velvet glove")).to_be_visible()
+    finally:
+        comfy.reject = None
+    await olga.page.goto(f"{olga.api.url}/#/studio")
+    await olga.page.get_by_role("button", name="Failed", exact=True).click()
+    row = olga.page.get_by_role("listitem").filter(has_text="Ines in Velvet glove")
+    await expect(row).to_contain_text("The cloth is torn")
+    await row.get_by_role("button", name="Try again").click()
+    await expect(row).to_have_count(0)
+    await shop.open()
+    await shop.is_shown("Velvet glove")

@@ -4,7 +4,8 @@ from server.catalog.items.model import Grant
 from server.catalog.records import Viewer
 from server.chat.beside import Wardrobe, all_before, since
 from server.chat.pictures.asks import PictureAsk
-from server.ids import Scope
+from server.ids import Scope, parse_message_id
+from server.memory.messages import Alternative
 from tests.chat.pictures.conftest import Studio
 
 
@@ -90,6 +91,21 @@ class TestGifts:
         ]
         event = (await studio.memory.history(studio.scope)).messages[-1]
         assert event.extra == {"event": "gift", "item": grant.item}
+
+    async def test_it_is_recalled_long_after(self, studio: Studio) -> None:
+        await studio.accounts.set_active("home", studio.scope.user, studio.scope.character)
+        await studio.news.granted(await self.gift(studio, "Paper lantern"))
+        for number in range(12):
+            await studio.memory.begin_turn(studio.scope, f"Of nets and ropes, {number}")
+            page = await studio.memory.history(studio.scope, limit=1)
+            said = Alternative("I see.", page.messages[0].created)
+            epoch, seq = parse_message_id(page.messages[0].id)
+            await studio.memory.finish_reply(studio.scope, epoch, seq, said, mode="fill")
+        await studio.memory.upkeep(studio.scope)
+        found = await studio.memory.recall(
+            studio.scope, "Who sent the paper lantern?", speakers=studio.party.speakers, budget_tokens=400
+        )
+        assert "Paper lantern" in str(found.spans)
 
     async def test_the_first_to_be_talked_to_is_told_where_nobody_was_active(self, studio: Studio) -> None:
         grant = await self.gift(studio)
