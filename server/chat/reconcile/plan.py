@@ -171,10 +171,13 @@ class _Joint:
         return Plan(tuple(steps), Say(asked.text), chat)
 
     def _chosen(self) -> list[Step]:
+        """Versions that the client shows, where what stands beside them is known too: a "Yes." alone may be any."""
+        first = [Pair(-1, -1, 0)] if self._whole else []
         return [
             Choose(self._kept[pair.kept].id, pair.index)
-            for pair in self._pairs
+            for at, pair in enumerate(self._pairs)
             if pair.index != self._kept[pair.kept].chosen
+            and any(_beside(one, pair) for one in [*first, *self._pairs[max(0, at - 1) : at + 2]])
         ]
 
     def _edited(self) -> list[Step]:

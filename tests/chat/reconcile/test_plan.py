@@ -147,7 +147,14 @@ TABLE: list[tuple[str, Sequence[str], Sequence[str], Plan]] = [
         then("good", Edit("m0", "Come in!")),
     ),
     ("an edit of the first reply", FIVE[1:3], ("u:hi", "a:Hullo", "u:so"), then("so", Edit("m1", "Hullo"))),
+    ("a greeting that was not yet chosen", ("a:Hi|Hello",), ("a:Hello", "u:x"), then("x", Choose("m0", 1))),
     # what is not taken back
+    (
+        "a version far away that reads like something else",
+        ("u:ready?", "a:No.|Yes.", *FIVE[1:]),
+        ("a:Yes.", *FIVE[2:], "u:good"),
+        then("good"),
+    ),
     (
         "a page's beginning is not edited",
         ("@ a:Welcome!", "@ u:x", "@ a:y", *FIVE[1:]),
