@@ -31,52 +31,18 @@ from .by_file import stamp
 from .file_hashes import FileHashes
 from .file_lock import FileLock, LockTimeout, locked
 from .lineage import lora_lineage
+from .lora_version import PushError, Version
 from .loras import LoraError, find_characters, set_live
 from .safetensors_header import ModelFileError, read_header
 
 __all__ = ["MAX_BYTES", "Incoming", "PushError", "PushedLoras", "Sent", "Usage", "Version", "mark_used"]
 
 MAX_BYTES = 4 << 30
-_SLUG = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
-_CHARACTER = re.compile(rf"{_SLUG}(?:\.{_SLUG})?", re.ASCII)  # tenant.character, or the character alone
-_VERSION = re.compile(r"v?([1-9][0-9]{0,5})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SENT, _PIN, _PART = ".sent", ".pin", ".part"
 _STALE_SECONDS = 7 * 86_400.0  # nobody goes on with a file that was begun so long ago
 _CHUNK = 8 << 20
 _SPARE_BYTES = 256 << 20  # of the disk, which ComfyUI itself needs
-
-
-class PushError(Exception):
-    """Something about a LoRA that is sent; the message says what to do, and `code` tells programs which it is."""
-
-    def __init__(self, code: str, message: str, **details: object) -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = details
-
-
-@dataclass(frozen=True)
-class Version:
-    """A character's version, by names that were checked: neither is ever a path."""
-
-    character: str
-    number: int
-
-    @classmethod
-    def named(cls, character: str, version: str) -> Version:
-        """Raises `PushError` (`bad_name`) where it can be none."""
-        number = _VERSION.fullmatch(version)
-        if _CHARACTER.fullmatch(character) is None or number is None:
-            raise PushError("bad_name", "A LoRA is named by a character (a–z, 0–9, '-', '_') and a number, such as 3.")
-        return cls(character, int(number[1]))
-
-    @property
-    def file(self) -> str:
-        return f"{self.character}_v{self.number}.safetensors"
-
-    def __str__(self) -> str:
-        return f"v{self.number} of {self.character}"
 
 
 @dataclass(frozen=True, order=True)
@@ -299,8 +265,9 @@ class PushedLoras:
     def _make_room(self, size: int, coming: Path) -> None:
         """Removes what was begun and left, then what was used longest ago and is not pinned, until `size` bytes fit."""
         for part, _ in self._parts():
-            if part != coming and time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if part != coming and time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                    part.unlink()
         sent = sorted(self._scan())
         pinned = sum(each.bytes for each in sent if each.pinned)
         total = sum(each.bytes for each in sent) + sum(each for _, each in self._parts())

@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.auth import principal
-from server.api.loras import lora_name, lora_number
+from server.api.loras import author, lora_name, lora_number
 from server.api.respond import json_response
 from server.api.routes import Route
 from server.api.services import GRIDS, read_optional
@@ -69,7 +69,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
         Person(who.tenant, who.user, who.tier, who.name, admin=True),
         lora_name(request),
         lora_number(request),
-        by=who.credential,
+        by=author(request),
         against=draft.against,
         character=draft.character_id,
         prompts=draft.prompts,

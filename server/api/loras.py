@@ -19,7 +19,7 @@ from server.loras.push import HostVerdict
 from server.loras.records import NOTES, SHA256, TRAINING, LoraFacts, LoraRecord, LoraSummary, Move
 from server.loras.retrain import Concerned, concerned
 
-__all__ = ["lora_name", "lora_number", "routes"]
+__all__ = ["author", "lora_name", "lora_number", "routes"]
 
 _TAG = "LoRAs"
 _FILE = "application/octet-stream"
@@ -147,7 +147,7 @@ async def add(request: web.Request) -> web.StreamResponse:
         who.tenant,
         lora_name(request),
         draft.sha256,
-        by=who.credential,
+        by=author(request),
         notes=draft.notes,
         training=draft.training,
         dataset_report=draft.dataset_report,
@@ -195,7 +195,7 @@ async def verify(request: web.Request) -> web.StreamResponse:
 async def promote(request: web.Request) -> web.StreamResponse:
     asked, who = await read_json(request, LoraPromotion), principal(request)
     moved = await request.app[LORAS].registry.promote(
-        who.tenant, lora_name(request), asked.version, by=who.credential, if_live=asked.if_live
+        who.tenant, lora_name(request), asked.version, by=author(request), if_live=asked.if_live
     )
     return json_response(_move(moved))
 
@@ -203,7 +203,7 @@ async def promote(request: web.Request) -> web.StreamResponse:
 async def rollback(request: web.Request) -> web.StreamResponse:
     asked, who = await read_optional(request, LoraRollback), principal(request)
     moved = await request.app[LORAS].registry.rollback(
-        who.tenant, lora_name(request), by=who.credential, if_live=asked.if_live
+        who.tenant, lora_name(request), by=author(request), if_live=asked.if_live
     )
     return json_response(_move(moved))
 
@@ -249,6 +249,14 @@ async def _version(request: web.Request, record: LoraRecord, *, status: int = 20
 
 def _move(move: Move) -> MoveOut:
     return MoveOut(at=move.at, by=move.by, before=move.before, to=move.to)
+
+
+def author(request: web.Request) -> str:
+    """Who changes something, as it is kept: an API key's id, else the role alone, so that no person's id stays when
+    they are deleted.
+    """
+    who = principal(request)
+    return who.credential if who.kind == "key" else who.role
 
 
 def lora_name(request: web.Request) -> str:

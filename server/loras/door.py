@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ class Door:
         query = {"sha256": version.sha256}
         return _state(await self._call("GET", _path(version), seconds=_LOOK_SECONDS, params=query))
 
-    async def send(self, version: LoraVersion, pieces: AsyncIterator[bytes], start: int, end: int, total: int) -> State:
+    async def send(self, version: LoraVersion, pieces: AsyncIterable[bytes], start: int, end: int, total: int) -> State:
         """Sends the bytes from `start` up to `end` (not included) of `total`."""
         headers = {"Content-Range": f"bytes {start}-{end - 1}/{total}", "Content-Length": str(end - start)}
         seconds = (_VERIFY_SECONDS if end == total else _SECONDS) + (end - start) / _SLOWEST

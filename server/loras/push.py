@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from server.ending import end
-from server.errors import HostUnavailable, NotFound, RenderError, StoreUnavailable
+from server.errors import HostUnavailable, NotFound, RenderError, StoreUnavailable, VestigeError
 from server.loras.door import Door, Refused, State
 from server.loras.files import path_of
 from server.loras.names import at_hosts, registered
@@ -28,6 +28,8 @@ PIECE_BYTES = 32 << 20
 _AT_ONCE = 4
 """Files on their way from this process: more would only share its network."""
 _TRIES = 6
+_SPOILT = 2
+"""So often a file may come whole and not be what was announced: then it is not the way that spoils it."""
 _WAIT_SECONDS = 0.5
 _LONGEST_WAIT = 8.0
 _OTHERS_SECONDS = 1_800.0
@@ -121,7 +123,7 @@ class Pusher:
 
     async def _sent(self, door: Door, version: LoraVersion, state: State) -> None:
         """Goes on where the host says, however often the way there breaks, until it says that the file is whole."""
-        total, failures, until = await self._size(version), 0, time.monotonic() + _OTHERS_SECONDS
+        total, failures, spoilt, until = await self._size(version), 0, 0, time.monotonic() + _OTHERS_SECONDS
         while not state.whole:
             before, wait = state.received, 0.0
             try:
@@ -134,9 +136,10 @@ class Pusher:
                 state = await self._looked(door, version, state)
             except Refused as error:
                 code = error.details.get("host_code")
+                spoilt += code == "wrong_content"
                 if code == "being_received" and time.monotonic() < until:
                     wait, failures = self._wait_seconds, -1  # somebody else's progress is as good as ours
-                elif code not in ("wrong_start", "wrong_content") or failures + 1 == _TRIES:
+                elif code not in ("wrong_start", "wrong_content") or spoilt == _SPOILT or failures + 1 == _TRIES:
                     raise
                 state = await self._looked(door, version, state)
             failures = 0 if state.received > before else failures + 1
@@ -151,8 +154,13 @@ class Pusher:
         if start == total:
             return await door.finish(version, total)
         stop = min(start + self._piece_bytes, total)
-        pieces = self._counted(str(door), self._objects.read(path_of(version.sha256), start, stop))
-        return await door.send(version, pieces, start, stop, total)
+        pieces = _Pieces(self._objects.read(path_of(version.sha256), start, stop), self._bytes.labels(str(door)))
+        try:
+            return await door.send(version, pieces, start, stop, total)
+        except HostUnavailable:
+            if pieces.error is not None:  # the way broke at our end of it
+                raise pieces.error from None
+            raise
 
     async def _looked(self, door: Door, version: LoraVersion, known: State) -> State:
         try:
@@ -167,11 +175,6 @@ class Pusher:
                 f"The object store lacks the file of {version.name} v{version.version}: add it again.", store="objects"
             )
         return stored.size
-
-    async def _counted(self, host: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        async for piece in pieces:
-            yield piece
-            self._bytes.labels(host).inc(len(piece))
 
     async def _settled(self, door: Door, version: LoraVersion) -> None:
         """Has the editor there wear the live version; where its character is hot, pins it in place of the one before.
@@ -207,6 +210,24 @@ class Pusher:
         if found is None:
             return "absent"
         return "sound" if found == version.sha256 else "damaged"
+
+
+class _Pieces:
+    """Bytes on their way out, counted; `error` is what the store said where they ended too soon."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], counter: Counter) -> None:
+        self.error: VestigeError | None = None
+        self._pieces = pieces
+        self._counter = counter
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._pieces:
+                yield piece
+                self._counter.inc(len(piece))
+        except VestigeError as error:
+            self.error = error
+            raise
 
 
 @asynccontextmanager

@@ -201,6 +201,17 @@ async def test_what_is_not_there(server: Server, method: str, path: str, status:
     assert answered == status, body
 
 
+async def test_no_persons_id_is_kept(server: Server) -> None:
+    accounts = server.app[ACCOUNTS]
+    zoe = await accounts.add_user("home", "Zoe", role="admin")
+    _, bound = await accounts.create_key("home", "zoe's", ["admin"], user_id=zoe.id)
+    by_key = Server(server.app, server.port, server.fake, server.session, bound)
+    await add(by_key, "zoes", 90)
+    found = await character(server, "zoes")
+    version = (await server.ask("GET", "/v1/admin/loras/zoes/versions/1"))[1]
+    assert zoe.id not in str(found) + str(version)
+
+
 async def test_only_admins_and_each_tenant_its_own(server: Server) -> None:
     await add(server, "gina", 70)
     sha256 = hashlib.sha256(file(70)).hexdigest()

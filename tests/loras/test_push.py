@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from comfy_nodes.outfit_tuner.routes.auth import TOKEN_VARIABLE
 from server.errors import HostUnavailable, NotFound, RenderError, StoreUnavailable
 from server.loras.door import Refused
-from server.loras.files import LoraFiles
+from server.loras.files import LoraFiles, path_of
 from server.loras.names import at_hosts, name_at_hosts, registered
 from server.loras.push import Pusher, open_pusher
 from server.loras.records import LoraVersion
@@ -144,6 +144,29 @@ async def test_what_came_wrong_is_sent_anew(host: Host, version: LoraVersion, ma
         path = host.listed()["vestige/halina_v1.safetensors"]
         assert path.read_bytes() == DATA
         path.unlink()
+
+
+async def test_a_file_that_is_damaged_in_the_store_goes_out_twice_and_no_more(
+    host: Host, version: LoraVersion, make: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "objects" / path_of(version.sha256)).write_bytes(DATA[:-1] + b"\xff")
+    with pytest.raises(Refused, match="not the file that was announced") as refused:
+        await (await make(gpu=host.url)).ensure("gpu", version)
+    assert refused.value.details["host_code"] == "wrong_content"
+    assert sum(method == "PUT" for method, _ in host.seen) == 2 * -(-len(DATA) // PIECE)
+    assert host.listed() == {}
+
+
+async def test_a_store_that_fails_on_the_way_is_named(
+    host: Host, version: LoraVersion, make: Callable, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> AsyncIterator[bytes]:
+        yield DATA[:1_000]
+        raise StoreUnavailable("The object store is away.", store="objects")
+
+    monkeypatch.setattr(objects, "read", failing)
+    with pytest.raises(StoreUnavailable, match="is away"):
+        await (await make(gpu=host.url)).ensure("gpu", version)
 
 
 async def test_the_editor_there_wears_what_is_live(
