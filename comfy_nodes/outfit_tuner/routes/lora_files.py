@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from functools import wraps
 
@@ -112,12 +113,8 @@ class LoraFileRoutes:
         if whole:
             return _state(True, received)
         if end:
-            async with self._coming:
-                incoming = await asyncio.to_thread(loras.receive, version, sha256, start, total)
-                try:
-                    await _written(request, incoming, end - start)
-                finally:
-                    await asyncio.to_thread(incoming.close)
+            async with self._coming, _open(loras, version, sha256, start, total) as incoming:
+                await _written(request, incoming, end - start)
             received = incoming.received
         if received != total:
             return _state(False, received)
@@ -146,6 +143,26 @@ class LoraFileRoutes:
         async with self._hashing:
             sha256 = await asyncio.to_thread(self._loras().hashed_again, _version(request))
         return web.json_response({"sha256": sha256})
+
+
+@asynccontextmanager
+async def _open(loras: PushedLoras, version: Version, sha256: str, start: int, total: int) -> AsyncIterator[Incoming]:
+    """The file on its way, opened and closed in other threads: closed whatever happens, or its lock would stay."""
+    opening = asyncio.get_running_loop().run_in_executor(None, loras.receive, version, sha256, start, total)
+    try:
+        incoming = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(lambda done: done.result().close() if done.exception() is None else None)
+        raise
+    try:
+        yield incoming
+    except asyncio.CancelledError:
+        incoming.close()  # ComfyUI ends, and begins no more threads
+        raise
+    except BaseException:
+        await asyncio.to_thread(incoming.close)
+        raise
+    await asyncio.to_thread(incoming.close)
 
 
 async def _written(request: web.Request, incoming: Incoming, length: int) -> None:
