@@ -46,26 +46,27 @@ class Jobs:
         self._hub = hub
         self._waiting_most = waiting_most
 
-    async def ask(self, order: Order, *, line: Line, id: str | None = None, price: int = 0, make: bool = True) -> Asked:
+    async def ask(self, order: Order, *, line: Line, id: str | None = None, price: int = 0) -> Asked:
         """The job that renders `order.key`: the one that is on its way, or a new one.
 
         Args:
             id: of the job, if one is made; `price` is what was put aside under it, in micro-dollars.
-            make: False joins a job that is on its way, and makes none.
 
         Raises:
             TooManyWaiting: the person waits for as many as one may.
         """
+        id = id or new_job_id()
+        return await self._ask(id, order.tenant, order.key, order.user, line, fields_of(order, price))
+
+    async def join(self, tenant: str, key: str, user: str | None, line: Line) -> Asked:
+        """The job that is on its way for a key, with one more who waits for it; `none` where there is no such job."""
+        return await self._ask("", tenant, key, user, line, ())
+
+    async def _ask(self, id: str, tenant: str, key: str, user: str | None, line: Line, fields: Sequence[str]) -> Asked:
+        """`fields`: of a new job; none where one is only joined."""
+        asker, make = user if line == "user" and user else "", "1" if fields else ""
         outcome, found = await self.scripts.run(
-            "ask",
-            id or new_job_id(),
-            order.tenant,
-            order.key,
-            order.user if line == "user" and order.user else "",
-            line,
-            self._waiting_most or "",
-            "1" if make else "",
-            *fields_of(order, price),
+            "ask", id, tenant, key, asker, line, self._waiting_most or "", make, *fields
         )
         if outcome == "full":
             raise TooManyWaiting(

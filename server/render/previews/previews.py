@@ -19,7 +19,7 @@ from server.render.jobs.jobs import Asked, Jobs, new_job_id
 from server.render.jobs.types import Job, JobEvent, Line, Order
 from server.render.previews.meters import PreviewMeters
 from server.render.previews.purse import Purse
-from server.render.previews.shelf import Shelf, Wanted
+from server.render.previews.shelf import Shelf, Wanted, as_asked, of_job
 from server.render.previews.subject import MAX_SCENE, Pair, Subject, Subjects, check_wearable
 from server.render.previews.types import Person, Preview
 
@@ -85,23 +85,26 @@ class Previews:
         if there is not None:
             self._meters.asked("hit")
             return await self.shelf.also(person.tenant, there, wanted(subject))
-        order = await self.subjects.order(subject, person, urgent=line == "user")
-        # one at a time in this process, so that many who ask at once put money aside once
-        async with self._asking.setdefault((person.tenant, subject.key), asyncio.Lock()):
-            asked = await self._asked(order, person, line)
+        asked = await self.jobs.join(person.tenant, subject.key, person.user, line)
+        if asked.outcome == "none":
+            order = await self.subjects.order(subject, person, urgent=line == "user")
+            # one at a time in this process, so that many who ask at once put money aside once
+            async with self._asking.setdefault((person.tenant, subject.key), asyncio.Lock()):
+                asked = await self._asked(order, person, line)
         self._meters.asked("hit" if asked.job is None else asked.outcome)
         if asked.job is None:
             return await self._ready(subject)
         _log.info("preview_asked", job=asked.job.id, outcome=asked.outcome, line=line)
-        (preview,) = await self.shelf.states(person.tenant, [wanted(subject)])
-        return preview
+        if asked.job.is_over:  # so fast that it ended before it was looked at
+            (preview,) = await self.shelf.states(person.tenant, [wanted(subject)])
+            return preview
+        return as_asked(of_job(asked.job), wanted(subject))
 
     async def _asked(self, order: Order, person: Person, line: Line) -> Asked:
         """The order's job; who makes it pays, who joins it does not."""
-        if self.purse.price and await self.jobs.underway(order.tenant, [order.key]):
-            asked = await self.jobs.ask(order, line=line, make=False)
-            if asked.outcome != "none":  # else it ended in between
-                return asked
+        asked = await self.jobs.join(order.tenant, order.key, order.user, line)
+        if asked.outcome != "none":
+            return asked
         id = new_job_id()
         await self.purse.reserve(person, id)
         try:

@@ -16,7 +16,7 @@ from server.render.previews.types import Preview, PreviewState
 from server.stores.errors import store_errors
 from server.stores.objects import Objects
 
-__all__ = ["Shelf", "Wanted", "of_job", "ready"]
+__all__ = ["Shelf", "Wanted", "as_asked", "of_job", "ready"]
 
 
 START_FRAMES = 8
@@ -68,7 +68,7 @@ class Shelf:
     async def states(self, tenant: str, wanted: Sequence[Wanted]) -> list[Preview]:
         """Each as it is now; those that nobody asked for are `none`."""
         found = await self.all(tenant, [one.key for one in wanted])
-        return [_meant(found.get(one.key), one) for one in wanted]
+        return [as_asked(found.get(one.key), one) for one in wanted]
 
     async def also(self, tenant: str, there: Preview, wanted: Wanted) -> Preview:
         """The same picture as that of another pair; noted, so that it stays as long as either shows it."""
@@ -79,7 +79,7 @@ class Shelf:
             self._noted.add((wanted.key, pair))
             if len(self._noted) > _NOTED:
                 self._noted.clear()
-        return _meant(there, wanted)
+        return as_asked(there, wanted)
 
     async def pairs(self, tenant: str, preview: Preview) -> list[tuple[str, str | None]]:
         """Every `(character, item)` that was shown with this picture."""
@@ -153,7 +153,7 @@ def ready(raw: str) -> Preview:
     )
 
 
-def _meant(found: Preview | None, wanted: Wanted) -> Preview:
+def as_asked(found: Preview | None, wanted: Wanted) -> Preview:
     """As it is asked about: two pairs that come to the same picture share it, and each has its own name for it."""
     if found is None:
         made_with, owner = wanted.made_with, wanted.owner
