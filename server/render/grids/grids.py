@@ -131,7 +131,12 @@ class Grids:
         return await self._stand(tenant, await self._grid(tenant, lora, version, id))
 
     async def all(self, tenant: str, lora: str, version: int) -> Sequence[Grid]:
-        """The grids of a version, newest first."""
+        """The grids of a version, newest first.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        await self._registry.get(tenant, lora, version)
         with store_errors(_STORE):
             found = await cast("Awaitable[list[str]]", self._state.hvals(_key(tenant, lora, version)))
         grids = [Grid.model_validate_json(each) for each in found]
