@@ -110,7 +110,7 @@ class Door:
                     method, self._url / path, headers=sent, allow_redirects=False, **more
                 ) as response,
             ):
-                body = await response.content.read(_ANSWER_BYTES)
+                body = await _all_of(response)
         except TimeoutError:
             raise HostUnavailable(f"{self} did not answer within {seconds:.0f} s.") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -130,6 +130,16 @@ class Door:
         if status >= 500:
             raise HostUnavailable(f"{self} answers with status {status}: look at its log.")
         raise RenderError(f"{self} takes no LoRAs (status {status}): install or update our node pack there.")
+
+
+async def _all_of(response: aiohttp.ClientResponse) -> bytes:
+    """The body, which may come in many parts; what is beyond the bound is left out, and it is no JSON then."""
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > _ANSWER_BYTES:
+            break
+    return bytes(body[:_ANSWER_BYTES])
 
 
 def _path(version: LoraVersion) -> str:

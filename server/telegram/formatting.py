@@ -99,7 +99,7 @@ class _Reader(HTMLParser):
         elif tag == "hr":
             self._space("\n\n")
             self.text += "—"
-        elif tag in ("td", "th") and not self.text.endswith(("\n", "")):
+        elif tag in ("td", "th") and self.text and not self.text.endswith("\n"):
             self.text += "  "
         if tag in _STYLES:
             self._open.append((tag, len(self.text)))

@@ -26,6 +26,7 @@ def styled(markdown: str) -> list[tuple[str, str]]:
         ("before\n\n---\n\nafter", "before\n\n—\n\nafter"),
         ("# Title\n\ntext", "Title\n\ntext"),
         ("> said", "said"),
+        ("| a | b |\n| - | - |\n| c | d |", "a  b\nc  d"),
         ("```\na\n  b\n```", "a\n  b"),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),
     ],
