@@ -10,7 +10,7 @@ from server.stores.errors import store_errors
 __all__ = ["MINE", "keys_of", "load", "read", "scope_keys"]
 
 MINE = "vestige:*"
-_TRANSIENT = ("vestige:fleet:", "vestige:{fleet}:", "vestige:routing:breaker:", "vestige:accounts:limit")
+_TRANSIENT = ("vestige:{fleet}:", "vestige:routing:breaker:", "vestige:accounts:limit")
 """What is true of a moment only: which hosts and models rest, how many requests came this minute."""
 _CACHED = ("}:hot", "}:summary")
 """What the cache holds, where it is the same store."""

@@ -11,7 +11,9 @@ import pytest_asyncio
 
 from server.api.backup import SOURCES
 from server.api.services import OBJECTS
+from server.app import REDIS
 from server.backup.archive import BackupError, Manifest, read_manifest
+from server.backup.keys import keys_of
 from server.backup.restore import restore_backup
 from server.backup.take import take_backup
 from server.settings import Settings
@@ -123,6 +125,18 @@ async def test_it_comes_over_http_while_people_talk(original: Original, tmp_path
         _, export = await restored.ask("GET", f"/v1/memory/{talking}/export")
         texts = [message["text"] for message in export["messages"] if message["role"] == "user"]
         assert set(texts) <= {"And then?"}
+
+
+async def test_a_tenant_may_be_called_what_it_likes(original: Original) -> None:
+    """What is of a moment only has braces in its name, which no tenant has."""
+    state = original.server.app[REDIS].state
+    kept, left_out = "vestige:fleet:loras:live", "vestige:{fleet}:version"
+    await state.hset(kept, "halina", "1")
+    await state.set(left_out, "1")
+    try:
+        assert [one for one in await keys_of(state) if "fleet" in one] == [kept]
+    finally:
+        await state.delete(kept, left_out)
 
 
 async def test_only_the_owner_may(original: Original) -> None:
