@@ -1,7 +1,7 @@
 """What the LoRA registry costs: `python -m bench.lora [--versions 10000] [--gigabytes 2] [--json OUT]`.
 
 `list_ms_…`: all versions of a tenant, from a real Valkey to the bytes of the answer; `list_decoded_ms_…`: as objects;
-`live_ms`: which version one character wears. Medians of wall time; `list_cpu_ms_…`: of this process' own CPU time, which a
+`live_ms`: which version one character wears. Medians of wall time; `list_cpu_ms_…`: of this process' CPU time, which a
 busy machine does not change much.
 `header_bytes_read`: what reading the header of a file of gigabytes takes from it, as Linux counts (`/proc/self/io`),
 or where it does not, as `header_bytes_asked` is counted, at the file. The file's weights are a hole in it.
