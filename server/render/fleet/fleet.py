@@ -293,15 +293,17 @@ class Fleet:
 
     async def _upload(self, host: ComfyHost, name: str, sha256: str, picture: Picture | None) -> None:
         known = f"vestige/{sha256}.png"
-        async with self._uploading.setdefault((name, sha256), asyncio.Lock()):
-            if not await self._state.uploaded(name, known):
-                if not await host.holds(known):
-                    if picture is None:
-                        raise RenderError(f"{name} lacks the reference {sha256[:12]}, and nobody gave it.")
-                    if await host.upload(await picture(), "png") != known:
-                        raise RenderError(f"The reference {sha256[:12]} is not what its hash says: it is damaged.")
-                await self._state.note_upload(name, known)
-        self._uploading.pop((name, sha256), None)
+        try:
+            async with self._uploading.setdefault((name, sha256), asyncio.Lock()):
+                if not await self._state.uploaded(name, known):
+                    if not await host.holds(known):
+                        if picture is None:
+                            raise RenderError(f"{name} lacks the reference {sha256[:12]}, and nobody gave it.")
+                        if await host.upload(await picture(), "png") != known:
+                            raise RenderError(f"The reference {sha256[:12]} is not what its hash says: it is damaged.")
+                    await self._state.note_upload(name, known)
+        finally:
+            self._uploading.pop((name, sha256), None)
 
     async def _preset(self, spec: str) -> Mapping[str, object]:
         known = await self._state.preset(spec)

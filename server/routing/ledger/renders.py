@@ -9,8 +9,9 @@ from server.routing.types import Payer
 
 __all__ = ["NOBODY", "RenderLedger"]
 
-NOBODY = "prerender"
-"""Who pays for pictures that are made ahead without anybody having ordered them."""
+NOBODY = "(prerender)"
+"""Who pays for pictures that are made ahead without anybody having ordered them. No person's id has brackets, so nobody
+can be given, or use up, what is theirs."""
 _MODEL, _PROVIDER, _PURPOSE = "picture", "comfyui", "picture"
 
 

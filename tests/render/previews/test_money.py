@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from server.api.services import MONEY
+from server.errors import InvalidId
+from server.ids import check_slug
 from server.render.previews import purse
+from server.routing.ledger.renders import NOBODY
 from server.routing.ledger.usage import Gauge
 from server.routing.types import Payer
 from server.settings import Plan
@@ -32,6 +35,11 @@ async def settled(s: Studio, who: Server, cents: int) -> None:
         return (now.spent, now.held) == (cents * CENT, 0)
 
     await until(so)
+
+
+def test_no_person_can_be_who_pays_for_what_nobody_ordered() -> None:
+    with pytest.raises(InvalidId):
+        check_slug(NOBODY, "user_id")
 
 
 async def test_who_asks_first_pays_once_and_a_ceiling_holds(make_settings: MakeSettings) -> None:
