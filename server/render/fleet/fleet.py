@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from statistics import median
 
 import structlog
 
@@ -325,6 +326,10 @@ class Fleet:
         return any(fits(needs, offer, pushes=_opened(snapshot, name), graph=graph) for name, offer in offers.items())
 
     def _places(self, snapshot: Snapshot) -> dict[str, Place]:
+        """The hosts that may be given work. One that was not measured yet is taken to be as the others are."""
+        records = snapshot.hosts.values()
+        render = _usual([record.warm_ms for record in records], self._options.render_seconds)
+        swap = _usual([record.swap_ms for record in records], self._options.swap_seconds)
         places: dict[str, Place] = {}
         for name, record in snapshot.hosts.items():
             if not usable(record, snapshot.now):
@@ -335,8 +340,8 @@ class Fleet:
                 DEPTH - claims,
                 claims + strangers,
                 record.tail,
-                self._options.render_seconds if record.warm_ms is None else record.warm_ms / 1000,
-                self._options.swap_seconds if record.swap_ms is None else record.swap_ms / 1000,
+                render if record.warm_ms is None else record.warm_ms / 1000,
+                swap if record.swap_ms is None else record.swap_ms / 1000,
             )
         return places
 
@@ -375,6 +380,12 @@ class Fleet:
 def _opened(snapshot: Snapshot, name: str) -> bool:
     seen = snapshot.hosts[name].seen
     return seen is not None and seen.opened
+
+
+def _usual(measured: Sequence[float | None], otherwise: float) -> float:
+    """The middle of what was measured in milliseconds, in seconds."""
+    known = [value for value in measured if value is not None]
+    return median(known) / 1000 if known else otherwise
 
 
 def _slot() -> str:

@@ -51,17 +51,16 @@ class Outcomes:
         return Verdict(again=False)
 
     async def _learned(self, claim: Claim, seconds: float | None, prompt_id: str) -> dict[str, str]:
-        """A success takes back what was held against the host. A swap is what a render with another checkpoint took
-        longer; another LoRA alone tells too little."""
+        """A success takes back what was held against the host. What a render takes is learned apart for warm models
+        and for another checkpoint; another LoRA alone tells too little."""
         record = (await self._state.snapshot([claim.host])).hosts[claim.host]
         fields = {"failures": "", "stumbles": "", "bench_until": "", "bench_why": "", "last": prompt_id}
         if seconds is None:
             return fields
         if claim.swap == 0:
             fields["warm_ms"] = _moved(record.warm_ms, seconds * 1000)
-        elif claim.swap >= 1 and record.warm_ms is not None:
-            longer = max(0.0, seconds * 1000 - record.warm_ms)
-            fields["swap_ms"] = _moved(record.swap_ms, longer / claim.swap)
+        elif claim.swap >= 1:
+            fields["cold_ms"] = _moved(record.cold_ms, seconds * 1000)
         return fields
 
     async def _failed(self, claim: Claim, error: VestigeError) -> Verdict:

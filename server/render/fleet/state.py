@@ -53,8 +53,13 @@ class HostRecord:
     bench_why: str | None = None
     tail: frozenset[str] = frozenset()
     warm_ms: float | None = None
-    swap_ms: float | None = None
+    cold_ms: float | None = None
     last: str | None = None
+
+    @property
+    def swap_ms(self) -> float | None:
+        """How much longer a render takes with another checkpoint; None until both were measured."""
+        return None if self.warm_ms is None or self.cold_ms is None else max(0.0, self.cold_ms - self.warm_ms)
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self:
@@ -70,7 +75,7 @@ class HostRecord:
             bench_why=fields.get("bench_why"),
             tail=frozenset(json.loads(fields.get("tail", "[]"))),
             warm_ms=float(fields["warm_ms"]) if "warm_ms" in fields else None,
-            swap_ms=float(fields["swap_ms"]) if "swap_ms" in fields else None,
+            cold_ms=float(fields["cold_ms"]) if "cold_ms" in fields else None,
             last=fields.get("last"),
         )
 

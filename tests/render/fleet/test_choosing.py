@@ -51,7 +51,7 @@ async def test_the_warm_host_has_it(make_fleet: MakeFleet, start_host: StartHost
     mira = await needs(fleet)
     other = await needs(fleet, checkpoint=CHECKPOINTS[0], lora=None)
     first = await taken(fleet, mira)
-    await fleet.release(first, seconds=2.0, prompt_id="a")
+    await fleet.release(first, seconds=9.0, prompt_id="a")
     second = await taken(fleet, other)
     assert second.host != first.host
     assert second.swap > 1
@@ -68,11 +68,21 @@ async def test_the_warm_host_has_it(make_fleet: MakeFleet, start_host: StartHost
 async def test_what_a_swap_takes_is_learned(make_fleet: MakeFleet, start_host: StartHost) -> None:
     fleet = make_fleet(gpu1=await start_host())
     mira, other = await needs(fleet), await needs(fleet, checkpoint=CHECKPOINTS[0])
-    for wanted, seconds in ((mira, 30.0), (mira, 4.0), (other, 16.0)):
+    for wanted, seconds in ((mira, 16.0), (mira, 4.0), (other, 16.0)):
         await fleet.release(await taken(fleet, wanted), seconds=seconds, prompt_id="a")
     [state] = await fleet.look()
     assert state.seconds == pytest.approx(4.0)
     assert state.swap_seconds == pytest.approx(12.0)
+
+
+async def test_where_swaps_cost_nothing_every_host_helps(make_fleet: MakeFleet, start_host: StartHost) -> None:
+    """What one host was measured to take counts for those that were not."""
+    fleet = make_fleet(**{f"gpu{n}": await start_host() for n in range(4)})
+    mira = await needs(fleet)
+    for _ in range(2):
+        await fleet.release(await taken(fleet, mira), seconds=1.0, prompt_id="a")
+    claims = [await taken(fleet, *[mira] * 8) for _ in range(8)]
+    assert len({claim.host for claim in claims}) == 4
 
 
 async def test_a_worker_that_dies_frees_its_place(
