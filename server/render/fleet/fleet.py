@@ -33,6 +33,8 @@ __all__ = ["Fleet", "FleetOptions"]
 
 DEPTH = 2
 """Renders of ours at one host: the next one is there when the last one ends, so that it never stands idle."""
+LEAST_SWAP = 0.25
+"""Of a render: so much a swap counts at least, so that what is warm goes first where swaps were measured to be free."""
 TRIES = 8
 KNOWN_SECONDS = 1.0
 """How long what is known of the hosts is taken from memory, where it need not be of this moment."""
@@ -335,13 +337,10 @@ class Fleet:
             if not usable(record, snapshot.now):
                 continue
             claims, strangers = snapshot.claims(name), record.seen.strangers if record.seen else 0
+            takes = render if record.warm_ms is None else record.warm_ms / 1000
+            longer = swap if record.swap_ms is None else record.swap_ms / 1000
             places[name] = Place(
-                name,
-                DEPTH - claims,
-                claims + strangers,
-                record.tail,
-                render if record.warm_ms is None else record.warm_ms / 1000,
-                swap if record.swap_ms is None else record.swap_ms / 1000,
+                name, DEPTH - claims, claims + strangers, record.tail, takes, max(longer, LEAST_SWAP * takes)
             )
         return places
 

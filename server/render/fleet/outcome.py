@@ -16,7 +16,7 @@ __all__ = ["Outcomes"]
 
 STUMBLES = 3
 """Renders that fail at a host one after another before it counts as ill."""
-_WEIGHT: Final = 0.2
+_WEIGHT: Final = 0.3
 """How much a new measurement moves what is known."""
 _BROKEN = re.compile(
     r"cuda error|hip error|device-side assert|illegal memory access|cudnn_status|cublas_status|no space left on device|"
