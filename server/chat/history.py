@@ -10,7 +10,6 @@ from server.chat.recalled import long_date
 from server.memory.messages import Message, Role, Status
 from server.memory.tokens import estimate_tokens
 
-DATE_TOKENS = 8
 CLIP_TOKENS = 64
 """A newest message that does not fit is cut rather than left out while at least so many tokens are free for it."""
 

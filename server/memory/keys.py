@@ -63,16 +63,3 @@ class Keys:
     @property
     def summary_text(self) -> str:
         return self.prefix + "summary"
-
-    def in_state(self) -> tuple[str, ...]:
-        return (
-            self.meta,
-            self.tail,
-            self.windows,
-            self.pins,
-            self.todo,
-            self.attempts,
-            self.derived,
-            self.idem,
-            self.idem_age,
-        )

@@ -18,6 +18,7 @@ from server.catalog.items.model import Grant, OnGrant
 from server.catalog.keys import UNTOLD, UNTOLD_DUE
 from server.catalog.scripts import STORE, Scripts
 from server.errors import StoreUnavailable
+from server.frames import frames, kinds
 from server.stores.errors import store_errors
 
 __all__ = ["Teller"]
@@ -84,7 +85,7 @@ class Teller:
             except Exception as error:
                 age = (self._clock() - grant.at).total_seconds()
                 if age > GIVE_UP_SECONDS:
-                    _log.exception("a grant was never told", grant=grant.id)
+                    _log.error("a grant was never told", grant=grant.id, error=kinds(error), frames=frames(error))
                     return True
                 delay = min(max(FIRST_DELAY, age), LONGEST_DELAY)
                 _log.warning("a grant could not be told", grant=grant.id, error=type(error).__name__, retry_in=delay)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from server.errors import StoreUnavailable
+from server.frames import frames, kinds
 from server.render.fleet.complete import contents
 from server.render.fleet.look import LOOK_TIMEOUT, look_at, read_offer
 from server.render.fleet.meters import FleetMeters
@@ -98,8 +99,8 @@ class Watcher:
                 await self.look()
             except StoreUnavailable as error:
                 _log.warning("hosts cannot be watched", reason=error.message)
-            except Exception:  # whatever it is, the hosts must be watched on
-                _log.exception("hosts cannot be watched")
+            except Exception as error:  # whatever it is, the hosts must be watched on
+                _log.error("hosts cannot be watched", error=kinds(error), frames=frames(error))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def offers(self, snapshot: Snapshot) -> dict[str, Offer]:

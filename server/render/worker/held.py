@@ -57,8 +57,3 @@ class Held:
             ),
             unwanted="cancelling" in fields,
         )
-
-
-def _two(written: str) -> tuple[str, str]:
-    host, _, prompt_id = written.rpartition("/")
-    return host, prompt_id
