@@ -90,15 +90,6 @@ class Jobs:
         """Several jobs at once; None where there is none."""
         return seen(await self.scripts.run("look", *ids)) if ids else []
 
-    async def underway(self, tenant: str, keys: Sequence[str]) -> dict[str, Job]:
-        """The jobs that make these keys, by key."""
-        if not keys:
-            return {}
-        with store_errors(STORE):
-            ids = await self._state.mget([key("key", tenant, one) for one in keys])
-        jobs = await self.look([str(id) for id in ids if id])
-        return {job.key: job for job in jobs if job is not None}
-
     def follow(self, id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
         """What happens to a job, to its end. `after`: the id of the last event that was seen.
 

@@ -18,7 +18,7 @@ class Held:
     `fence`: the number of this lease; whoever has a later one has the job. `ordered`: what is to be rendered, None for
     a job that was taken away. `host`, `prompt_id`: where it was or will be submitted, and as what. `stale`: `host` and
     `prompt_id` that another host may still have. `unwanted`: nobody waits for it any more. `share`: 0 to 1. `begun`:
-    the host began to run it.
+    the host began to run it. `over`: its end is written.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Held:
     unwanted: bool = False
     share: float = field(default=0.0)
     begun: bool = field(default=False)
+    over: bool = field(default=False)
 
     @property
     def order(self) -> Order:

@@ -39,6 +39,8 @@ async def kept(scripts: Scripts, held: Held, lease_ms: int) -> AsyncIterator[Non
 
     def stop(said: Verdict) -> None:
         nonlocal verdict
+        if held.over:  # the lease went with the job
+            return
         verdict = said
         if inside is not None:
             inside.cancel()

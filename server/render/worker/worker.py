@@ -74,6 +74,9 @@ class Worker:
                 return  # the sweep says it again
             if taken is None:
                 return
+            if self._stopping.is_set():
+                await self._leave(taken.held, taken.claim)
+                return
             await self._jobs.queue.send(taken.held.line)  # somebody else may begin the one after
             await self._work(taken)
 
@@ -134,6 +137,7 @@ class Worker:
             await self._renderer.remove(held.order.key)
         elif not said:
             raise Lost
+        held.over = True
         _log.info("job_done", line=held.line, seconds=result.seconds, attempts=held.attempts, losses=held.losses)
         for host, prompt_id in held.stale:
             await self._renderer.drop(host, prompt_id)
@@ -144,12 +148,13 @@ class Worker:
         ended = await self._insist("fail", held.id, held.fence, "cancelled", "")
         _log.info("job_cancelled" if ended else "job_wanted_again")
 
-    async def _leave(self, held: Held, claim: Claim) -> None:
+    async def _leave(self, held: Held, claim: Claim | None) -> None:
         """Gives the job to whoever comes next; its render goes on. Without an answer from Redis the lease runs out."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._insist("back", held.id, held.fence, 0, "keep", "", "", "")
-                await self._release(claim)
+                if claim is not None:
+                    await self._release(claim)
 
     async def _release(
         self,
