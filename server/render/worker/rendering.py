@@ -67,14 +67,15 @@ class Renderer:
         self._stalled = stalled
 
     async def stored(self, held: Held) -> Result | None:
-        """What a worker stored that died before it could say so."""
+        """What a worker stored that died before it could say so; or another tenant has of the very same content, whose
+        character and item are nobody's here."""
         try:
             record = json.loads(await self._objects.get(places.record(held.order.key), most=MAX_RECORD))
         except NotFound:
             return None
         if await self._objects.head(places.picture(held.order.key)) is None:
             return None
-        return Result(record["preview"], None)
+        return Result({**record["preview"], **_asked_as(held.order)}, None)
 
     async def render(self, held: Held, claim: Claim, frames: Frames) -> Result:
         """The picture, stored.
@@ -176,18 +177,25 @@ def _saved(host: ComfyHost, rendered: Rendered, node: str) -> PictureRef:
     raise RenderError(f"{host} ended the render without a picture: look at its log.")
 
 
-def _record(held: Held, host: str, prompt_id: str, graph: ApiGraph, made: Picture) -> dict[str, Any]:
-    """Everything about a picture; what end users may see of it is under `preview`."""
-    order, now = held.order, datetime.now(UTC).isoformat()
-    preview = {
+def _asked_as(order: Order) -> dict[str, Any]:
+    """What of a preview is the order's own, whoever rendered its picture."""
+    return {
         "key": order.key,
         "owner": order.owner,
         "character": order.character,
         "item": order.item,
+        "made_with": order.made_with,
+    }
+
+
+def _record(held: Held, host: str, prompt_id: str, graph: ApiGraph, made: Picture) -> dict[str, Any]:
+    """Everything about a picture; what end users may see of it is under `preview`."""
+    order, now = held.order, datetime.now(UTC).isoformat()
+    preview = {
+        **_asked_as(order),
         "width": made.width,
         "height": made.height,
         "bytes": len(made.data),
-        "made_with": order.made_with,
         "created": now,
     }
     return {

@@ -1,11 +1,14 @@
 """A worker that died leaves its render to the next one, however far it was."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
 
+from server.api.services import OBJECTS
 from server.render.jobs.codec import order_of, pairs
-from tests.render.previews.studio import MakeSettings, Studio, studio
+from server.render.previews import places
+from tests.render.previews.studio import MakeSettings, Studio, photo, studio
 
 
 async def abandoned(s: Studio, *, submit: bool) -> Mapping[str, str]:
@@ -32,3 +35,19 @@ async def test_the_next_worker_finds_what_was_begun(make_settings: MakeSettings,
         async with s.working():
             await s.finished(asked)
         assert dict(fake.started) == {held["prompt_id"]: 1}
+
+
+async def test_a_picture_of_the_same_content_is_taken_over_without_whose_it_was(make_settings: MakeSettings) -> None:
+    """Another tenant's character and item may come to the very same picture: their names stay theirs."""
+    async with studio(make_settings, worker=False) as s:
+        item = await s.item()
+        asked = await s.ask(item)
+        theirs = {"key": asked["key"], "owner": None, "character": "theirs", "item": "secret", "made_with": "soft@1"}
+        preview = {**theirs, "width": 64, "height": 96, "bytes": 9, "created": "2026-01-01T00:00:00+00:00"}
+        objects = s.server.app[OBJECTS]
+        await objects.put(places.picture(asked["key"]), photo())
+        await objects.put(places.record(asked["key"]), json.dumps({"preview": preview}).encode())
+        async with s.working():
+            found = await s.finished(asked)
+        assert s.renders == 0
+        assert (found["character_id"], found["item_id"], found["made_with"]) == (s.character, item.id, {})
