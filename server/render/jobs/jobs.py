@@ -104,7 +104,7 @@ class Jobs:
         Raises:
             NotFound: there is no such job.
         """
-        outcome = await self.scripts.run("cancel", id, asker or "", "1" if anyway else "")
+        outcome = await self.scripts.run("cancel", id, asker or "", "1" if anyway else "", "")
         if outcome == "stopping":
             await self.queue.send("user")
         return await self.get(id)
@@ -142,7 +142,7 @@ class Jobs:
             theirs = [job.id for job in jobs if job.owner == user or (job.user == user and job.is_over)]
             count += await self.discard(theirs)
         for id in waits_for:
-            await self.scripts.run("cancel", id, user, "")
+            await self.scripts.run("cancel", id, user, "", "1")
         return count
 
     async def listing(self, state: JobState | None, *, tenant: str | None = None, limit: int = 100) -> list[Job]:

@@ -112,6 +112,17 @@ async def test_one_person_waits_for_so_many_at_once(jobs: Jobs) -> None:
     await made(jobs, 4)
 
 
+async def test_who_is_erased_is_no_longer_named_by_what_others_wait_for(jobs: Jobs) -> None:
+    shared, alone = await made(jobs, 1), await made(jobs, 2)
+    assert (await jobs.ask(order(1, "ben"), line="user")).outcome == "joined"
+    await jobs.erase("home", "anna")
+    assert [((one := await jobs.get(job.id)).state, one.user) for job in (shared, alone)] == [
+        ("waiting", None),
+        ("cancelled", None),
+    ]
+    await made(jobs, 3)  # nothing of theirs counts any more
+
+
 async def test_a_job_is_leased_once_and_only_its_holder_ends_it(jobs: Jobs) -> None:
     job = await made(jobs)
     leases = await asyncio.gather(*(lease(jobs, job.id, prompt=f"p{n}") for n in range(8)))
