@@ -52,7 +52,8 @@ class Shelf:
         return None if raw is None else ready(str(raw))
 
     async def all(self, tenant: str, keys: Sequence[str]) -> dict[str, Preview]:
-        """Those that are ready, on their way or failed lately, by key, in two round trips."""
+        """Those that are ready, on their way or failed lately, by key, in two round trips; a third where one became
+        ready meanwhile."""
         if not keys:
             return {}
         with store_errors(STORE):
@@ -63,7 +64,16 @@ class Shelf:
         pictures = {one: ready(str(raw)) for one, raw in zip(keys, there, strict=True) if raw}
         ids = [now or before for one, now, before in zip(keys, underway, failed, strict=True) if one not in pictures]
         jobs = await self._jobs.look([str(id) for id in ids if id])
-        return {job.key: of_job(job) for job in jobs if job is not None} | pictures
+        found = {job.key: of_job(job) for job in jobs if job is not None} | pictures
+        done = [job.key for job in jobs if job is not None and job.state == "done"]
+        return found | await self._made_meanwhile(tenant, done)
+
+    async def _made_meanwhile(self, tenant: str, keys: Sequence[str]) -> dict[str, Preview]:
+        if not keys:
+            return {}
+        with store_errors(STORE):
+            raws = await self._state.mget([key("preview", tenant, one) for one in keys])
+        return {one: ready(str(raw)) for one, raw in zip(keys, raws, strict=True) if raw}
 
     async def states(self, tenant: str, wanted: Sequence[Wanted]) -> list[Preview]:
         """Each as it is now; those that nobody asked for are `none`."""
