@@ -39,7 +39,7 @@ async def test_it_ends_with_its_picture_and_is_found_without_history(session: ai
         first = await run(host(session, fake), GRAPH, prompt_id=ID, key=KEY)
         fake.restart()
         again = await run(host(session, fake), GRAPH, prompt_id=OTHER, key=KEY)
-        assert first == again
+        assert (again.prompt_id, again.pictures) == (first.prompt_id, first.pictures) == (ID, first.pictures)
         assert fake.started == {ID: 1}
 
 
@@ -50,7 +50,7 @@ async def test_two_workers_wait_for_one_run(session: aiohttp.ClientSession) -> N
             run(there, GRAPH, prompt_id=ID, key=KEY, look_seconds=LOOK),
             run(there, GRAPH, prompt_id=OTHER, key=KEY, look_seconds=LOOK),
         )
-        assert both[0] == both[1]
+        assert (both[0].prompt_id, both[0].pictures) == (both[1].prompt_id, both[1].pictures)
         assert len(fake.started) == 1
 
 
