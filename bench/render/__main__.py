@@ -57,7 +57,7 @@ class Sizes:
     jobs: int
 
 
-QUICK = Sizes(render=0.6, swap=0.6, each=6, characters=6, items=6, asks=500, hits=1.0, jobs=200)
+QUICK = Sizes(render=1.0, swap=1.0, each=4, characters=6, items=6, asks=500, hits=1.0, jobs=200)
 
 
 class Bench:
