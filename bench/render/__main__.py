@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 
 import uvloop
@@ -67,40 +67,40 @@ class Bench:
         self._home = home
         self._sizes = sizes
         self.pairs = home.pairs(sizes.characters, sizes.items)
-        self._variants = count()
+        self._variants = {pair: count() for pair in self.pairs}
 
     def utilisation(self, hosts: int) -> float:
         """Of so many hosts, with enough work for each."""
-        home, first = self._home, self.pairs[0]
+        home, work = self._home, cycle(self.pairs[: self._sizes.items])  # of one character, warm everywhere
         home.hosts.pace(Pace(self._sizes.render))
         home.use(hosts)
-        runs = self._worked_off([(first, next(self._variants)) for _ in range(hosts * self._sizes.each)])
+        runs = self._worked_off([self._new(next(work)) for _ in range(hosts * self._sizes.each)])
         return busy(runs, hosts)
 
     def swaps(self, *, at_random: bool) -> int:
         """On a few hosts, with the whole grid in line."""
         self._home.hosts.pace(Pace(self._sizes.render / 4, self._sizes.swap))
         self._home.use(GRID_HOSTS)
-        asks = [(pair, next(self._variants)) for pair in self.pairs]
+        asks = [self._new(pair) for pair in self.pairs]
         random.Random(7).shuffle(asks)
         return sum(run.swapped for run in self._worked_off(asks, at_random=at_random))
 
     def renders_for_one(self) -> int:
         """Begun for one picture that everybody asks for."""
-        home, body = self._home, self.pairs[0].ask(next(self._variants))
+        home, (pair, variant) = self._home, self._new(self.pairs[0])
         home.hosts.pace(Pace())
         before = home.hosts.ended
         home.hosts.hold()
         with home.worker():
-            uvloop.run(send_all(home.target([body] * self._sizes.asks, 202), ASKERS))
+            uvloop.run(send_all(home.target([pair.ask(variant)] * self._sizes.asks, 202), ASKERS))
             home.hosts.open()
             home.hosts.until(before + 1)
-            self._until_ready(self.pairs[0], body)
+            self._until_ready(pair, variant)
             return home.hosts.ended - before
 
     def hits(self) -> dict[str, float]:
         """Of a picture that is there."""
-        variant, pair = next(self._variants), self.pairs[0]
+        pair, variant = self._new(self.pairs[0])
         self._worked_off([(pair, variant)])
         target = self._home.target([pair.ask(variant)] * HIT_CLIENTS, 200)
         alone = uvloop.run(measure(target, 1, self._sizes.hits, warm=50))
@@ -142,18 +142,20 @@ class Bench:
 
     def _flow(self, before: int, jobs: int) -> None:
         """So many pictures, of which not too many wait at once."""
-        for asked in range(jobs):
-            variant = next(self._variants)
-            self._home.ask(self.pairs[variant % len(self.pairs)], variant)
+        for asked, pair in enumerate(islice(cycle(self.pairs), jobs)):
+            self._home.ask(*self._new(pair))
             if asked % 16 == 0 and asked >= AHEAD:
                 self._home.hosts.until(before + asked - AHEAD)
         self._home.hosts.until(before + jobs)
 
-    def _until_ready(self, pair: Pair, variant: "int | dict[str, object]") -> None:
+    def _until_ready(self, pair: Pair, variant: int) -> None:
         """Returns once the server has that picture: the host ends a little earlier."""
-        number = variant if isinstance(variant, int) else int(str(variant["variant"]))
-        while self._home.ask(pair, number) != "ready":
+        while self._home.ask(pair, variant) != "ready":
             time.sleep(0.05)
+
+    def _new(self, pair: Pair) -> tuple[Pair, int]:
+        """A picture of the pair that nobody asked for yet; there are a thousand of each."""
+        return pair, next(self._variants[pair])
 
 
 def busy(runs: Sequence[Run], hosts: int) -> float:

@@ -66,7 +66,7 @@ class ChaosWorld:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _character: str = ""
     _items: list[Json] = field(default_factory=list)
-    _variant: int = 0
+    _asked: int = 0
 
     async def again(self) -> None:
         """Starts a server on the data, whose last one has ended."""
@@ -101,9 +101,8 @@ class ChaosWorld:
 
     async def ask(self, *, times: int = 1) -> Asked:
         """For a picture that nobody asked for before, so often at once."""
-        self._variant += 1
-        variant = self._variant
-        item = self._items[variant % ITEMS]
+        self._asked += 1
+        variant, item = self._asked // ITEMS, self._items[self._asked % ITEMS]
         body = {"character_id": self._character, "item_id": item["id"], "variant": variant}
         answers = await asyncio.gather(*(self._put("POST", "/v1/previews", json=body) for _ in range(times)))
         assert len({one["key"] for one in answers}) == 1
