@@ -14,7 +14,7 @@ from server.catalog.looks.names import names_of, without_names
 from server.catalog.records import Viewer
 from server.errors import Declined, InvalidRequest, NotFound, RateLimited, TooManyWaiting, VestigeError
 from server.policy.classifier import Intent
-from server.policy.gate import Asker, Gate
+from server.policy.gate import ALLOWED, Asker, Decision, Gate
 from server.render.jobs.jobs import Asked, Jobs, new_job_id
 from server.render.jobs.types import Job, JobEvent, Line, Order
 from server.render.previews.meters import PreviewMeters
@@ -29,6 +29,7 @@ MOST_STATES = 500
 """Items of a shop page that are looked at in one call."""
 MOST_FOLLOWED = 32
 """Streams of one person at a time, at one server: each looks at the store once a second."""
+_REMEMBERED = 4_096
 _NO_PREVIEW = "There is no such preview."
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ class Previews:
         self.purse = purse
         self._gate = gate
         self._meters = meters
+        self._allowed: set[tuple[str, tuple[str, ...]]] = set()
         self._following: Counter[tuple[str, str | None]] = Counter()
         self._asking: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -143,6 +145,10 @@ class Previews:
         if len(items) > MOST_STATES:
             raise InvalidRequest(f"{MOST_STATES} items are looked at in one call: ask for a page of them.")
         pair = await self.subjects.pair(person.tenant, character, None, Viewer(person.user, person.admin))
+        try:
+            await self.judge(person, pair, None)
+        except Declined:
+            return []  # the look's own words are above their plan
         subjects = await self.row(person, pair, items)
         return await self.shelf.states(person.tenant, [wanted(subject) for subject in subjects])
 
@@ -225,20 +231,33 @@ class Previews:
         ]
 
     async def judge(self, person: Person, pair: Pair, scene: str | None) -> None:
-        """Nobody's words become a picture that their plan does not have. Raises `Declined`, `PolicyUnavailable`."""
+        """Nobody's words become a picture that the plan of who sees it does not have: not the person's, not those of a
+        private item, not the look's. Raises `Declined`, `PolicyUnavailable`."""
         item = pair.item
-        theirs = item is not None and item.owner is not None
-        standing = [item.prompt_hint] if theirs and item is not None and item.prompt_hint else []
+        standing = [pair.look.scene.prompt] if pair.look.scene.prompt else []
+        if item is not None and item.owner is not None and item.prompt_hint:
+            standing.append(item.prompt_hint)
         if scene is None and not standing:
             return
-        card = pair.character.card
-        decision = await self._gate.judge(
-            Intent(said=[] if scene is None else [scene], standing=standing),
-            Asker(person.tier, None, card.char, person.name),
-        )
+        decision = await self._decision(person, pair, scene, tuple(standing))
         if decision.kind is not None:
             self._meters.asked("declined")
             raise Declined(decision.text, kind=decision.kind, level=decision.level, plan=decision.plan)
+
+    async def _decision(self, person: Person, pair: Pair, scene: str | None, standing: tuple[str, ...]) -> Decision:
+        """The gate's. What it let through is remembered where nobody said anything: the policy stays while we run."""
+        known = person.tier, standing
+        if scene is None and known in self._allowed:
+            return ALLOWED
+        decision = await self._gate.judge(
+            Intent(said=[] if scene is None else [scene], standing=standing),
+            Asker(person.tier, None, pair.character.card.char, person.name),
+        )
+        if scene is None and decision.kind is None:
+            if len(self._allowed) >= _REMEMBERED:
+                self._allowed.clear()
+            self._allowed.add(known)
+        return decision
 
     async def _ready(self, subject: Subject) -> Preview:
         there = await self.shelf.find(subject.pair.tenant, subject.key)

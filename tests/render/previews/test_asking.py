@@ -137,10 +137,14 @@ async def test_a_start_frame_has_the_size_that_is_wanted_and_its_provenance(s: S
 async def test_how_it_stands_is_counted(s: Studio) -> None:
     await s.finished(await s.ask(await s.item()))
     await s.ask(None)
-    status, text = await s.server.ask("GET", "/metrics")
-    assert status == 200
-    for name in ('previews_asked_total{outcome="made"}', "render_workers 1.0", "render_jobs_ended", "render_seconds"):
-        assert f"vestige_{name}" in text.decode() if isinstance(text, bytes) else text
+    wanted = ('previews_asked_total{outcome="made"}', "render_workers 1.0", "render_jobs_ended", "render_seconds")
+
+    async def told() -> bool:  # what workers say of themselves is looked at now and then
+        async with s.server.session.get(f"{s.server.url}/metrics", headers=s.server.headers()) as response:
+            text = await response.text()
+        return all(f"vestige_{name}" in text for name in wanted)
+
+    await until(told)
 
 
 async def test_an_export_has_the_private_pictures(s: Studio) -> None:

@@ -17,7 +17,7 @@ from server.routing.ledger.usage import Gauge
 from server.routing.types import Payer
 from server.settings import Plan
 from tests.harness import Server, until
-from tests.render.previews.studio import MakeSettings, Studio, studio
+from tests.render.previews.studio import LOOK, MakeSettings, Studio, studio
 
 CENT = 10_000
 PRICE: dict[str, Any] = {"render_cost": Decimal("0.05")}
@@ -134,6 +134,12 @@ async def test_the_content_policy_is_asked_before_anything_is_spent(
         hinted = await s.item(owner=anna.made["user"], prompt_hint="undressed on the bed")
         assert (await s.ask(hinted, status=403, server=anna))["error"]["code"] == "declined"
         await s.finished(await s.ask(await s.item(), scene="in the rain", server=anna))
+        # nor do the words of a look that somebody with another plan wrote come to somebody without
+        seen = f"/v1/previews?character={s.character}"
+        assert (await anna.ask("GET", seen))[1]["previews"]
+        await s.look(s.character, scene=LOOK.scene.model_copy(update={"prompt": "undressed on the bed"}))
+        assert (await s.ask(await s.item(), status=403, server=anna))["error"]["code"] == "declined"
+        assert (await anna.ask("GET", seen))[1]["previews"] == []
 
 
 POLICY = """
