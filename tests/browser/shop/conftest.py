@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from server.api.keys import SETTINGS
 from server.render.worker.process import opened
 from server.settings import Plan
 from tests.browser.conftest import browser_settings
@@ -33,8 +34,15 @@ async def shared_server(
         render_workers=0,
         plans={"free": Plan(context_tokens=4_000, turns_per_minute=10_000)},
     )
-    async with running(settings, model) as server, opened(settings):
+    async with running(settings, model) as server:
         yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def _worker(shared_server: Server) -> AsyncIterator[None]:
+    """Not for the whole session: its threads draw random numbers, which Hypothesis does not have beside it."""
+    async with opened(shared_server.app[SETTINGS]):
+        yield
 
 
 @pytest_asyncio.fixture(loop_scope="session")

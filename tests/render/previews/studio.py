@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from server.api.services import CATALOG, FLEET, PICTURES, REFERENCES
+from server.app import REDIS
 from server.catalog.catalog import Catalog
 from server.catalog.items.drafts import ItemDraft
 from server.catalog.items.model import Item
@@ -38,7 +39,6 @@ from tests.fakes.comfyui import FakeComfy, fake_comfy
 from tests.fakes.openai_server import FakeOpenAI
 from tests.harness import Json, Server, running, until
 from tests.render.graphs.described import CHECKPOINTS, described
-from tests.system.instance import children
 
 MakeSettings = Callable[..., Settings]
 SCENE = Scene(prompt="in a garden", width=64, height=96, steps=4)
@@ -149,10 +149,9 @@ class Studio:
         argv = [sys.executable, "-I", "-c", FIND, str(self.settings.data), text]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
 
-    def valkey_pid(self) -> int:
-        """Of the embedded Valkey, which is a child of this process."""
-        (found,) = [pid for pid, name in children(os.getpid()).items() if name.startswith("valkey")]
-        return found
+    async def valkey_pid(self) -> int:
+        """Of this server's embedded Valkey: other tests of this process have their own."""
+        return (await self.server.app[REDIS].state.info("server"))["process_id"]
 
     async def finished_whatever(self, preview: Json) -> None:
         """Once the picture is there, through a store that does not always answer."""

@@ -198,7 +198,7 @@ async def test_redis_that_restarts_mid_render_loses_nothing(make_settings: MakeS
     async with studio(make_settings, comfy={"pause": 0.4, "steps": 5}) as s:
         asked = [await s.ask(await s.item()) for _ in range(3)]
         await s.state(asked[0]["job"]["id"], "running")
-        os.kill(s.valkey_pid(), signal.SIGKILL)
+        os.kill(await s.valkey_pid(), signal.SIGKILL)
         for one in asked:
             await s.finished_whatever(one)
         assert s.renders == 3
