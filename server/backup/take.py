@@ -20,7 +20,7 @@ from server.backup.keys import keys_of, read, scope_keys
 from server.catalog.files import disk_errors, read_file
 from server.datafolder import DataFolder
 from server.datafolder.schema import schema_version
-from server.errors import NotFound
+from server.errors import NotFound, StoreUnavailable
 from server.memory.embedding import Embedder
 from server.settings import Settings
 from server.stores.chroma import ChromaShards, Record
@@ -183,7 +183,7 @@ async def _characters(folder: Path) -> AsyncIterator[tuple[str, bytes]]:
         try:
             with disk_errors():
                 data = await asyncio.to_thread(read_file, path, _CHARACTER_FILE)
-        except Exception:
+        except StoreUnavailable:
             if path.exists():
                 raise
             continue  # removed meanwhile
