@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.cli.lora import with_server
 from server.cli.options import ConfigFile, Data, load_for
+from server.cli.running import with_server
 from server.errors import InvalidRequest, NotFound, VestigeError
 
 if TYPE_CHECKING:

@@ -3,22 +3,21 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from server.cli.options import ConfigFile, Data, load_for
+from server.cli.running import with_server
 from server.cli.tables import show as show_table
-from server.errors import InvalidRequest, NotFound, StartupError
+from server.errors import InvalidRequest, NotFound
 from server.ids import check_slug
 from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.cli.admin import AdminApi
-
-T = TypeVar("T")
 
 PIECE_BYTES = 1 << 20
 LONG_SECONDS = 3_600.0
@@ -34,27 +33,6 @@ def _slug(name: str | None) -> str | None:
 Name = Annotated[str, typer.Argument(metavar="CHARACTER", callback=_slug, help="The character's name in the registry.")]
 OnlyName = Annotated[str | None, typer.Argument(metavar="CHARACTER", callback=_slug, help="Only this one's versions.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as v3 or 3.")]
-
-
-def with_server(settings: Settings, use: "Callable[[AdminApi], Awaitable[T]]") -> T:
-    """What `use` returns, called with the API of the running server.
-
-    Raises:
-        StartupError: no server runs on this data folder.
-        CommandFailed: it refused.
-    """
-    from server.cli.admin import running_api
-    from server.cli.running import find
-
-    running = find(settings.data)
-    if running is None:
-        raise StartupError("No server runs on this data folder: start it with `vestige serve`.")
-
-    async def call() -> T:
-        async with running_api(running) as api:
-            return await use(api)
-
-    return asyncio.run(call())
 
 
 def number(version: str) -> int:

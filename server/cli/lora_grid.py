@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.cli.lora import Name, Version, number, with_server
+from server.cli.lora import Name, Version, number
 from server.cli.options import ConfigFile, Data, load_for
+from server.cli.running import with_server
 from server.errors import RenderError
 
 if TYPE_CHECKING:

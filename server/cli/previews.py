@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from server.cli.lora import with_server
 from server.cli.options import ConfigFile, Data, load_for
+from server.cli.running import with_server
 from server.cli.tables import show
 from server.ids import check_slug
 

@@ -1,15 +1,24 @@
 """How the command line finds the server that has a data folder open: a private file with its address and token."""
 
+import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 from server.datafolder import DataFolder
+from server.errors import StartupError
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.cli.admin import AdminApi
+
+T = TypeVar("T")
 
 _NAME = "server.json"
 _SECONDS = 2.0
@@ -48,3 +57,23 @@ def find(data: Path) -> Running | None:
     except (OSError, ValueError, TypeError, httpx.HTTPError):
         return None
     return running
+
+
+def with_server(settings: Settings, use: "Callable[[AdminApi], Awaitable[T]]") -> T:
+    """What `use` returns, called with the API of the running server.
+
+    Raises:
+        StartupError: no server runs on this data folder.
+        CommandFailed: it refused.
+    """
+    from server.cli.admin import running_api  # what it needs takes a second to import
+
+    running = find(settings.data)
+    if running is None:
+        raise StartupError("No server runs on this data folder: start it with `vestige serve`.")
+
+    async def call() -> T:
+        async with running_api(running) as api:
+            return await use(api)
+
+    return asyncio.run(call())
