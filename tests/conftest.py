@@ -2,14 +2,17 @@
 folder."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from xdist.scheduler import LoadFileScheduling
 
 from server.datafolder import DataFolder
@@ -73,6 +76,26 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name in KNOWN_ENVIRONMENT or name.startswith(("VESTIGE_", "AWS_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that a test calls sets up the log of the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    if structlog.is_configured():
+        structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers_end_with_their_module() -> Iterator[None]:
+    """Their threads draw random numbers, which disturbs Hypothesis in whatever comes after."""
+    yield
+    left = [thread.name for thread in threading.enumerate() if type(thread).__module__ == "dramatiq.worker"]
+    assert not left, "a worker outlives this module: open it in a fixture of the module's scope"
 
 
 @pytest.fixture

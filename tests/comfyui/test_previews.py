@@ -3,13 +3,13 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from PIL import Image
 
+from server.api.keys import SETTINGS
 from server.api.services import FLEET, PICTURES
 from server.render.worker.process import opened
 from server.settings import Plan
@@ -43,7 +43,7 @@ LOOK: Json = {
 async def shared_server(
     tmp_path_factory: pytest.TempPathFactory, model: FakeOpenAI, comfyui: ComfyUI, _clean_environment: None
 ) -> AsyncIterator[Server]:
-    """A server and a worker before the real host, once the host has told what its files are."""
+    """A server before the real host, once the host has told what its files are."""
     settings = browser_settings(
         tmp_path_factory.mktemp("previews") / "data",
         model,
@@ -52,9 +52,7 @@ async def shared_server(
         render_workers=0,
         plans={"free": Plan(context_tokens=4_000, turns_per_minute=10_000)},
     )
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(running(settings, model))
-        await stack.enter_async_context(opened(settings))
+    async with running(settings, model) as server:
         fleet = server.app[FLEET]
 
         async def hashed() -> bool:
@@ -64,6 +62,12 @@ async def shared_server(
 
         await until(hashed, 120)
         yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def _worker(shared_server: Server) -> AsyncIterator[None]:
+    async with opened(shared_server.app[SETTINGS]):
+        yield
 
 
 async def rendered(comfyui: ComfyUI) -> set[str]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from server.errors import BudgetExceeded, InvalidRequest, ModelError, ModelExhausted, ModelTimeout
@@ -438,7 +437,6 @@ async def test_a_price_that_cannot_be_believed_counts_as_none(open_chain: Open, 
 
 
 async def test_the_log_has_the_numbers_and_not_the_words(house: House) -> None:
-    structlog.reset_defaults()
     house.fake.script(PRIMARY, "a very private reply", fails(401, "quoting: my secret question"), breaks("private"))
     with capture_logs() as logs:
         for _ in range(3):

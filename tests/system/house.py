@@ -154,6 +154,7 @@ async def open_house(data: Path) -> AsyncIterator[House]:
                 write_facts=False,
                 llm_base_url=fake.base_url,
                 plans={"free": Plan(turns_per_minute=100_000)},
+                key_requests_per_minute=1_000_000,
             )
             async with running(settings, fake, overrides) as server:
                 yield await _furnished(server, shift)

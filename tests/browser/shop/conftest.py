@@ -40,7 +40,6 @@ async def shared_server(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
 async def _worker(shared_server: Server) -> AsyncIterator[None]:
-    """Not for the whole session: its threads draw random numbers, which Hypothesis does not have beside it."""
     async with opened(shared_server.app[SETTINGS]):
         yield
 

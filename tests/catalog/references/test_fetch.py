@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
-import structlog
 from prometheus_client import CollectorRegistry
 
 from comfy_nodes.outfit_tuner.references import addresses as of_the_pack
@@ -230,16 +229,11 @@ async def test_redirects_are_checked_like_the_first_address(shop: Shop, location
 
 
 @pytest.fixture
-def debugging(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def debugging(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log as `vestige serve --log-level debug` sets it up."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
     configure_logging("debug")
-    root.addHandler(caplog.handler)
-    yield caplog
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    structlog.reset_defaults()
+    logging.getLogger().addHandler(caplog.handler)
+    return caplog
 
 
 async def test_a_redirect_is_followed_and_its_signature_stays_unsaid(
