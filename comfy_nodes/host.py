@@ -35,6 +35,12 @@ class PromptQueue(Protocol):
 
     def delete_queue_item(self, function: Callable[[tuple[Any, ...]], bool], /) -> bool: ...
 
+    def delete_history_item(self, id_to_delete: str) -> None: ...
+
+    def set_flag(self, name: str, data: bool) -> None:
+        """`free_memory`, `unload_models`: done once what runs has ended."""
+        ...
+
 
 class UserManager(Protocol):
     """Who asks, where ComfyUI runs for several people."""

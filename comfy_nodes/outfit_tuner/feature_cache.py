@@ -69,6 +69,22 @@ class FeatureCache:
             self._writable = False
             _log.warning("References are encoded anew at each start: %s cannot be written (%s).", self._folder, error)
 
+    def forget(self, part: str) -> None:
+        """Removes all features of a picture, by `features.part_of`. What an older pack kept does not say of which
+        picture it is, and goes with it: it is computed again when it is needed.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        with self._lock:
+            for name in [name for name in self._held if name.startswith(part)]:
+                self._bytes -= _size(self._held.pop(name))
+        if self._folder is None or not self._folder.is_dir():
+            return
+        for path in self._folder.glob("*.safetensors"):
+            if path.name.startswith(part) or "-" not in path.name:
+                path.unlink(missing_ok=True)
+
     def _hold(self, name: str, seen: Seen) -> None:
         with self._lock:
             old = self._held.pop(name, None)

@@ -18,7 +18,7 @@ import torch
 from .safetensors_header import ModelFileError
 from .sockets import Reference, ReferenceFeatures
 
-__all__ = ["Encoder", "FeaturesError", "Seen", "SeenStore", "encode", "joined"]
+__all__ = ["Encoder", "FeaturesError", "Seen", "SeenStore", "encode", "joined", "part_of"]
 
 
 class FeaturesError(ValueError):
@@ -60,7 +60,7 @@ class Encoder(Protocol):
 
 
 class SeenStore(Protocol):
-    """Where features are kept between calls, by a name of 64 hex digits."""
+    """Where features are kept between calls, by a name that begins with the picture's own part (`part_of`)."""
 
     def get(self, name: str) -> Seen | None: ...
 
@@ -73,12 +73,10 @@ def encode(encoder: Encoder, store: SeenStore, reference: Reference, weight: flo
     Raises:
         ModelFileError: the encoder gives no numbers, so its weights are damaged.
     """
-    picture, name = _seen(
-        encoder, store, f"{reference.sha256}/{reference.fitting}", lambda: _pixels(encoder, reference)
-    )
+    picture, name = _seen(encoder, store, reference.sha256, reference.fitting, lambda: _pixels(encoder, reference))
     size = encoder.image_size
-    black, _ = _seen(encoder, store, "black", lambda: encoder.pixels(torch.zeros(1, size, size, 3)))
-    zeros, _ = _seen(encoder, store, "zeros", lambda: torch.zeros(1, 3, size, size))
+    black, _ = _seen(encoder, store, "black", "", lambda: encoder.pixels(torch.zeros(1, size, size, 3)))
+    zeros, _ = _seen(encoder, store, "zeros", "", lambda: torch.zeros(1, 3, size, size))
     return ReferenceFeatures(
         pooled=torch.stack([picture.pooled]),  # copies: what is kept stays as it is, whatever becomes of these
         hidden=torch.stack([picture.hidden]),
@@ -108,12 +106,19 @@ def joined(first: ReferenceFeatures, then: ReferenceFeatures) -> ReferenceFeatur
     )
 
 
-def _seen(encoder: Encoder, store: SeenStore, what: str, pixels: Callable[[], torch.Tensor]) -> tuple[Seen, str]:
+def part_of(picture: str) -> str:
+    """What every name of this picture's features begins with, 32 hex digits: so all of them can be forgotten."""
+    return hashlib.sha256(picture.encode()).hexdigest()[:32]
+
+
+def _seen(
+    encoder: Encoder, store: SeenStore, picture: str, fitting: str, pixels: Callable[[], torch.Tensor]
+) -> tuple[Seen, str]:
     """What is kept of a picture, or what the encoder sees in it now; and the name it is kept under.
 
     One picture at a time: in a batch the last bits depend on the others, and a kept entry must equal a new one.
     """
-    name = _name(encoder, what)
+    name = _name(encoder, picture, fitting)
     seen = store.get(name)
     if seen is None:
         seen = encoder.look(pixels())
@@ -134,8 +139,9 @@ def _pixels(encoder: Encoder, reference: Reference) -> torch.Tensor:
     return pixels * mask.to(pixels)
 
 
-def _name(encoder: Encoder, what: str) -> str:
-    return hashlib.sha256("\n".join((encoder.sha256, encoder.preprocessing, what)).encode()).hexdigest()
+def _name(encoder: Encoder, picture: str, fitting: str) -> str:
+    seen = hashlib.sha256("\n".join((encoder.sha256, encoder.preprocessing, fitting)).encode()).hexdigest()
+    return f"{part_of(picture)}-{seen}"
 
 
 def _key(parts: Sequence[str], weights: Sequence[float]) -> str:

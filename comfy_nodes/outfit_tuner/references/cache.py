@@ -187,6 +187,17 @@ class ReferenceCache:
                 raise Pinned(f"The reference {sha256[:12]}… is pinned: unpin it first.")
             self._remove(path)
 
+    def forget(self, sha256: str) -> None:
+        """Removes a picture whose owner wants it gone, pinned or not; nothing where it is not kept.
+
+        Raises:
+            CacheUnwritable
+        """
+        path = self._path(sha256)
+        if path.exists():
+            with self._writing(path.parent):
+                self._remove(path)
+
     def _path(self, sha256: str) -> Path:
         if not _SHA256.fullmatch(sha256):
             raise NotCached("A reference is named by its sha256: 64 characters of 0-9 and a-f.")

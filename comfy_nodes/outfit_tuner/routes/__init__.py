@@ -13,10 +13,12 @@ from typing import Any
 from aiohttp import web
 
 from ...host import prompt_server
+from ..forgetting.here import forgetter_here
 from ..models_here import files_here, hashes_here, loras_here, pushed_loras_here
 from ..presets.here import presets_here
 from ..references.here import fetcher_here, references_here
 from ..submissions.here import submissions_here
+from .forget import ForgetRoutes
 from .lora_files import LoraFileRoutes
 from .loras import LoraRoutes
 from .models import ModelRoutes
@@ -39,6 +41,7 @@ def pack_routes() -> list[Route]:
         *PresetRoutes(presets_here).routes(),
         *ReferenceRoutes(references_here, fetcher_here).routes(),
         *SubmitRoutes(submissions_here).routes(),
+        *ForgetRoutes(forgetter_here).routes(),
     ]
     return [Route("GET", "/vestige", _listing(routes)), *routes]
 

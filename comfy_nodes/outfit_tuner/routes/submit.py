@@ -23,7 +23,7 @@ from .body import integer, read_json
 from .errors import Conflict, InvalidRequest, NotFound, Unavailable, Unprocessable
 from .route import Handler, Route
 
-__all__ = ["SubmitRoutes"]
+__all__ = ["SubmitRoutes", "key_of", "prompt_id_of"]
 
 _MAX_BODY = 8 * 2**20
 _MAX_NODES = 5000
@@ -75,11 +75,11 @@ class SubmitRoutes:
     @_answering
     async def result(self, request: web.Request) -> web.Response:
         wait = integer(request, "wait", 0, 0, _MAX_WAIT)
-        return self._shown(await self._submissions().result(_key(request.match_info["key"]), wait), 200)
+        return self._shown(await self._submissions().result(key_of(request.match_info["key"]), wait), 200)
 
     @_answering
     async def delete(self, request: web.Request) -> web.Response:
-        await self._submissions().delete(_key(request.match_info["key"]))
+        await self._submissions().delete(key_of(request.match_info["key"]))
         return web.Response(status=204)
 
     def _shown(self, record: Record, status: int) -> web.Response:
@@ -106,16 +106,18 @@ def _submission(body: Mapping[str, Any]) -> Submission:
     for name, value in options.items():
         if not isinstance(value, kinds[name]):
             raise InvalidRequest(f"`{name}` must be a {kinds[name].__name__}.", field=name)
-    return Submission(_key(body.get("key")), _prompt_id(body.get("prompt_id")), _graph(body.get("prompt")), options)
+    return Submission(key_of(body.get("key")), prompt_id_of(body.get("prompt_id")), _graph(body.get("prompt")), options)
 
 
-def _key(value: Any) -> str:
+def key_of(value: Any) -> str:
+    """A key as a client sends it. Raises `InvalidRequest`."""
     if not isinstance(value, str) or not _KEY.fullmatch(value):
         raise InvalidRequest("`key` must be 1 to 200 letters, digits, or any of . _ : -", field="key")
     return value
 
 
-def _prompt_id(value: Any) -> str:
+def prompt_id_of(value: Any) -> str:
+    """A prompt id as a client sends it. Raises `InvalidRequest`."""
     try:
         if isinstance(value, str) and str(uuid.UUID(value)) == value:
             return value

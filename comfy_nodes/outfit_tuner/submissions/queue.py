@@ -71,6 +71,15 @@ class ComfyQueue:
     def history(self, prompt_id: str) -> dict[str, Any] | None:
         return prompt_server().prompt_queue.get_history(prompt_id=prompt_id).get(prompt_id)
 
+    def forget(self, prompt_id: str) -> None:
+        """Takes a prompt out of the history."""
+        prompt_server().prompt_queue.delete_history_item(prompt_id)
+
+    def free(self) -> None:
+        """Has ComfyUI drop everything that nodes gave out, once what runs has ended. Models are loaded anew after."""
+        prompt_server().prompt_queue.set_flag("unload_models", True)
+        prompt_server().prompt_queue.set_flag("free_memory", True)
+
 
 class _Carrying:
     """A request with another body."""

@@ -104,6 +104,17 @@ class Submissions:
                 raise StillRunning("The graph still runs: interrupt it, or wait for its end.")
             await asyncio.to_thread(self._ledger.delete, written)
 
+    async def filed(self, key: str) -> Record | None:
+        """The result of a key once it is on the disk; None where nothing was submitted.
+
+        Raises:
+            StillRunning: it has not ended, or its end is not filed yet.
+        """
+        record = await self._current(key, await asyncio.to_thread(self._ledger.read, key))
+        if record is not None and (not record.finished or key in self._open):
+            raise StillRunning("The graph still runs: interrupt it, or wait for its end.")
+        return record
+
     async def _current(self, key: str, written: Record | None) -> Record | None:
         """What holds of a key of which this is written down. A run whose ComfyUI stopped reads as lost."""
         here = self._open.get(key)
