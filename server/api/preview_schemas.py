@@ -146,15 +146,17 @@ class StartFrameOut(BaseModel):
 
 
 class RecordOut(BaseModel):
-    """Everything about a picture: what it was made of, with which files by their hashes, where and when."""
+    """Everything about a picture: what it was made of, with which files by their hashes, where and when. `host` and
+    `prompt_id` are null where a picture of the very same content was there already and nothing was rendered.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     version: int
     preview: Mapping[str, Any]
     provenance: Mapping[str, Any]
-    host: str
-    prompt_id: str
+    host: str | None
+    prompt_id: str | None
     rendered: datetime
     workflow: Mapping[str, Any]
 

@@ -90,7 +90,7 @@ async def picture(request: web.Request) -> web.StreamResponse:
     read_query(request, Query)
     found = await _ready(request)
     own = found.owner is not None
-    return await picture_response(request, request.app[OBJECTS], places.picture(found.key), etag=found.key, own=own)
+    return await picture_response(request, request.app[OBJECTS], places.picture(found.folder), etag=found.key, own=own)
 
 
 async def record(request: web.Request) -> web.StreamResponse:
@@ -102,11 +102,11 @@ async def make_start_frame(request: web.Request) -> web.StreamResponse:
     body = await read_json(request, StartFrameIn)
     check_size(body.width, body.height)
     found = await _ready(request, body.user_id)
-    objects, path = request.app[OBJECTS], places.start_frame(found.key, body.width, body.height)
-    content = await objects.get(places.picture(found.key), most=MOST_BYTES)
+    objects, path = request.app[OBJECTS], places.start_frame(found.folder, body.width, body.height)
+    content = await objects.get(places.picture(found.folder), most=MOST_BYTES)
     frame = await asyncio.to_thread(start_frame, content, body.width, body.height, key=found.key)
     await objects.add(path, frame.content)
-    await request.app[PICTURES].previews.shelf.trim_start_frames(found.key, path)
+    await request.app[PICTURES].previews.shelf.trim_start_frames(found.folder, path)
     out = StartFrameOut(
         key=found.key,
         url=f"/v1/previews/{found.key}/start-frame/{body.width}x{body.height}",
@@ -123,7 +123,7 @@ async def start_frame_picture(request: web.Request) -> web.StreamResponse:
     if size is None:
         raise NotFound("There is no such start frame.", field="size")
     found = await _ready(request)
-    path, own = places.start_frame(found.key, int(size[1]), int(size[2])), found.owner is not None
+    path, own = places.start_frame(found.folder, int(size[1]), int(size[2])), found.owner is not None
     return await picture_response(request, request.app[OBJECTS], path, etag=f"{found.key}-{size[0]}", own=own)
 
 
@@ -142,7 +142,7 @@ async def _ready(request: web.Request, user_id: str | None = None) -> Preview:
 
 
 async def _record(request: web.Request, found: Preview) -> dict[str, object]:
-    raw = await request.app[OBJECTS].get(places.record(found.key), most=_RECORD_BYTES)
+    raw = await request.app[OBJECTS].get(places.record(found.folder), most=_RECORD_BYTES)
     return json.loads(raw)
 
 

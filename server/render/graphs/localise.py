@@ -1,5 +1,7 @@
 """A graph as one host is sent it: ComfyUI's API format, with files by the names that the host lists."""
 
+from collections.abc import Callable
+
 from server.errors import GraphRejected
 from server.render.graphs.allowed import refuse_unknown
 from server.render.graphs.check import check
@@ -8,7 +10,7 @@ from server.render.graphs.nodes import FOLDERS, File, Graph, Input, Link, Text
 from server.render.graphs.offer import Offer
 from server.render.types import Graph as ApiGraph
 
-__all__ = ["localise", "missing"]
+__all__ = ["by_catalog", "localise", "missing"]
 
 _PLACES = {"characters": "loras", "references": "input"}
 _SHOWN = 8
@@ -30,10 +32,24 @@ def localise(graph: Graph, offer: Offer, hashes: Hashes) -> ApiGraph:
     if lacking is not None:
         raise GraphRejected(_sentence(lacking, offer), host=offer.host, folder=lacking.folder, file=lacking.name)
 
+    return _written(graph, lambda file: offer.name(file, _wanted(file, hashes)))
+
+
+def by_catalog(graph: Graph) -> ApiGraph:
+    """The graph for people to read: no host's, with files by the catalog's names."""
+    return _written(graph, lambda file: file.name)
+
+
+def missing(graph: Graph, offer: Offer, hashes: Hashes) -> File | None:
+    """The first file of the graph that the host does not have; None where it has them all."""
+    return next((file for file in graph.files() if offer.name(file, _wanted(file, hashes)) is None), None)
+
+
+def _written(graph: Graph, called: Callable[[File], str | None]) -> ApiGraph:
     def local(value: Input) -> object:
         match value:
             case File():
-                return offer.name(value, _wanted(value, hashes))
+                return called(value)
             case Text():
                 return value.value
             case Link():
@@ -49,11 +65,6 @@ def localise(graph: Graph, offer: Offer, hashes: Hashes) -> ApiGraph:
         }
         for node_id, node in graph.nodes.items()
     }
-
-
-def missing(graph: Graph, offer: Offer, hashes: Hashes) -> File | None:
-    """The first file of the graph that the host does not have; None where it has them all."""
-    return next((file for file in graph.files() if offer.name(file, _wanted(file, hashes)) is None), None)
 
 
 def _wanted(file: File, hashes: Hashes) -> str | None:

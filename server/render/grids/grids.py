@@ -208,10 +208,10 @@ class Grids:
         ready = await self._previews.shelf.all(tenant, [cell.key for cell in grid.cells])
         found: dict[tuple[int, int], bytes] = {}
         for cell in grid.cells:
-            if cell.key in ready and ready[cell.key].state == "ready":
+            if (preview := ready.get(cell.key)) is not None and preview.state == "ready":
                 column = cell.seed * len(grid.versions) + grid.versions.index(cell.version)
                 with suppress(NotFound):  # it was thrown away just now
-                    found[cell.row, column] = await self._objects.get(places.picture(cell.key), most=MAX_PICTURE)
+                    found[cell.row, column] = await self._objects.get(places.picture(preview.folder), most=MAX_PICTURE)
         return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -12,6 +12,7 @@ from server.catalog.records import Viewer
 from server.errors import InvalidRequest, NotFound
 from server.render.graphs.key import unverified
 from server.render.jobs.scripts import STORE, key
+from server.render.previews import places
 from server.render.previews.shelf import Shelf
 from server.render.previews.subject import Subjects
 from server.render.previews.types import Person, Preview
@@ -27,6 +28,7 @@ PAGE = 200
 HALF_MADE = timedelta(days=1)
 """A picture is stored a moment before Redis knows of it."""
 
+_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
@@ -68,10 +70,10 @@ class Collector:
                 gone = await self._unused(tenant, keys)
                 unused += len(gone)
                 for one in gone:
-                    size += await self._shelf.size(one)
+                    size += await self._shelf.size(one.folder)
                 if not dry_run:
-                    await self._shelf.remove(tenant, gone)
-        strays = await self._strays(tenants)
+                    await self._shelf.remove(tenant, [one.key for one in gone])
+        strays = await self._strays()
         for one in strays:
             size += await self._shelf.size(one)
             if not dry_run:
@@ -86,10 +88,10 @@ class Collector:
             found = await self._state.zrangebyscore(key("previews", tenant), "-inf", before)
         return [str(one) for one in found]
 
-    async def _unused(self, tenant: str, keys: list[str]) -> list[str]:
+    async def _unused(self, tenant: str, keys: list[str]) -> list[Preview]:
         shown = await self._pinned(keys) if self._pinned is not None else set[str]()
         found = await self._shelf.all(tenant, [one for one in keys if one not in shown])
-        return [one for one, preview in found.items() if not await self._is_current(tenant, preview)]
+        return [preview for preview in found.values() if not await self._is_current(tenant, preview)]
 
     async def _is_current(self, tenant: str, preview: Preview) -> bool:
         """Whether a character would be shown with this very picture today."""
@@ -106,22 +108,19 @@ class Collector:
                 return True
         return False
 
-    async def _strays(self, tenants: list[str]) -> list[str]:
-        """Keys that have files and no preview in Redis: a worker was killed, or somebody was erased, in between."""
+    async def _strays(self) -> list[str]:
+        """Folders that no preview leads to: a worker was killed, or somebody was erased, in between."""
         before = datetime.now(UTC) - HALF_MADE
         seen = {
-            stored.path.split("/")[2] async for stored in self._objects.list("previews") if stored.modified < before
+            places.key_and_job(stored.path)
+            async for stored in self._objects.list("previews")
+            if stored.modified < before
         }
         strays: list[str] = []
-        for keys in _pages(sorted(seen)):
-            known: set[str] = set()
-            for tenant in tenants:
-                with store_errors(STORE):
-                    scores = cast(list[Any], await self._state.zmscore(key("previews", tenant), keys))
-                known |= {one for one, score in zip(keys, scores, strict=True) if score is not None}
-            strays += [one for one in keys if one not in known]
+        for folders in _pages(sorted(seen)):
+            strays += await self._shelf.left(folders)
         return strays
 
 
-def _pages(keys: list[str]) -> list[list[str]]:
-    return [keys[at : at + PAGE] for at in range(0, len(keys), PAGE)]
+def _pages(found: list[_T]) -> list[list[_T]]:
+    return [found[at : at + PAGE] for at in range(0, len(found), PAGE)]

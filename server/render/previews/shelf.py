@@ -103,28 +103,43 @@ class Shelf:
         with store_errors(STORE):
             return [str(one) for one in await self._state.zrange(key("previews", tenant), 0, -1)]
 
+    async def elsewhere(self, tenant: str, key_: str) -> Preview | None:
+        """The very same picture at another tenant's."""
+        with store_errors(STORE):
+            names = {str(name) for name in await self._state.smembers(key("tenants"))} - {tenant}
+            raws = await self._state.mget([key("preview", name, key_) for name in sorted(names)]) if names else []
+        return next((ready(str(raw)) for raw in raws if raw), None)
+
     async def remove(self, tenant: str, keys: Collection[str]) -> None:
-        """Takes previews away: first what leads to them, then the files, unless another tenant has the same."""
+        """Takes previews away: in one step what leads to them, then the files that it led to and no others."""
         for one in keys:
             with store_errors(STORE):
                 async with self._state.pipeline(transaction=True) as pipe:
-                    pipe.delete(key("preview", tenant, one), key("failed", tenant, one), key("also", tenant, one))
+                    pipe.getdel(key("preview", tenant, one))
+                    pipe.delete(key("failed", tenant, one), key("also", tenant, one))
                     pipe.zrem(key("previews", tenant), one)
-                    await pipe.execute()
-                tenants = [str(name) for name in await self._state.smembers(key("tenants"))]
-                others = await self._state.exists(*[key("preview", other, one) for other in tenants or [tenant]])
-            if not others:
-                await self.remove_files(one)
+                    raw, *_ = await pipe.execute()
+            if raw:
+                await self.remove_files(ready(str(raw)).folder)
 
-    async def size(self, key_: str) -> int:
-        """The bytes of all that lies under a key in the object store."""
-        return sum([stored.size async for stored in self._objects.list(places.folder(key_))])
+    async def left(self, folders: Collection[tuple[str, str]]) -> list[str]:
+        """Those of these folders, by key and job, that no preview leads to and none will: their jobs are over."""
+        jobs = await self._jobs.look([job for _, job in folders])
+        over = [at for at, job in zip(folders, jobs, strict=True) if job is None or job.is_over]
+        with store_errors(STORE):  # only now: what a job led to before it was over is seen
+            tenants = [str(name) for name in await self._state.smembers(key("tenants"))]
+            names = [key("preview", tenant, one) for one, _ in over for tenant in tenants]
+            raws = await self._state.mget(names) if names else []
+        led_to = {ready(str(raw)).folder for raw in raws if raw}
+        return [at for at in (places.folder(one, job) for one, job in over) if at not in led_to]
 
-    async def trim_start_frames(self, key_: str, newest: str) -> None:
+    async def size(self, folder: str) -> int:
+        """The bytes of all that lies in a preview's folder in the object store."""
+        return sum([stored.size async for stored in self._objects.list(folder)])
+
+    async def trim_start_frames(self, folder: str, newest: str) -> None:
         """Keeps the last few start frames of a picture, and `newest` among them: anybody may ask for any size."""
-        frames = [
-            stored async for stored in self._objects.list(places.folder(key_)) if places.is_start_frame(stored.path)
-        ]
+        frames = [stored async for stored in self._objects.list(folder) if places.is_start_frame(stored.path)]
         frames.sort(key=lambda stored: (stored.path == newest, stored.modified))
         for stored in frames[:-START_FRAMES]:
             await self._objects.delete(stored.path)
@@ -138,10 +153,10 @@ class Shelf:
             found += [preview for preview in page.values() if preview.owner == user]
         return found
 
-    async def remove_files(self, key_: str) -> None:
-        """Everything that lies under a key in the object store; first the record, for without it nothing counts."""
-        paths = [stored.path async for stored in self._objects.list(places.folder(key_))]
-        paths.sort(key=lambda path: path != places.record(key_))
+    async def remove_files(self, folder: str) -> None:
+        """Everything that lies in a preview's folder; first the record, for without it nothing counts."""
+        paths = [stored.path async for stored in self._objects.list(folder)]
+        paths.sort(key=lambda path: path != places.record(folder))
         for path in paths:
             await self._objects.delete(path)
 
@@ -155,6 +170,7 @@ def ready(raw: str) -> Preview:
         character=found["character"],
         item=found["item"],
         url=f"/v1/previews/{found['key']}/picture",
+        folder=places.folder(found["key"], found["job"]),
         width=found["width"],
         height=found["height"],
         created=datetime.fromisoformat(found["created"]),

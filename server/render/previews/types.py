@@ -30,7 +30,8 @@ class Person:
 class Preview:
     """A preview as it is now. Sizes in pixels; None until it is ready.
 
-    `url`: where its picture is served from, None until it is ready. `job`: what makes it, None where nothing does.
+    `url`: where its picture is served from, None until it is ready; `folder`: where its files lie in the object store,
+    '' until then. `job`: what makes it, None where nothing does.
     `made_with`: the name of the preset, or the tuning's values. `owner`: who alone may see it, None where everybody of
     the tenant may.
     """
@@ -40,6 +41,7 @@ class Preview:
     character: str
     item: str | None
     url: str | None = None
+    folder: str = ""
     width: int | None = None
     height: int | None = None
     created: datetime | None = None

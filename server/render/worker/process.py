@@ -24,6 +24,7 @@ from server.render.fleet.fleet import Fleet
 from server.render.jobs.jobs import Jobs
 from server.render.jobs.open import open_jobs
 from server.render.jobs.queue import QUEUES, actor_name, make_broker
+from server.render.previews.shelf import Shelf
 from server.render.worker.rendering import Renderer
 from server.render.worker.supervisor import running_workers
 from server.render.worker.upkeep import Upkeep
@@ -83,7 +84,8 @@ async def opened(settings: Settings) -> AsyncIterator[Worker]:
         jobs = await stack.enter_async_context(open_jobs(redis))
         hosts = [(host.name, host.url, host.token) for host in host_configs(settings)]
         pusher = await stack.enter_async_context(open_pusher(hosts, objects, Registry(redis.busy)))
-        renderer = Renderer(fleet, objects, References(objects, redis.busy), pusher)
+        shelf = Shelf(redis.busy, jobs, objects)
+        renderer = Renderer(fleet, objects, References(objects, redis.busy), pusher, shelf)
         worker = Worker(jobs, fleet, renderer, redis.state, name=name)
         await stack.enter_async_context(fleet.watching())
         await stack.enter_async_context(consuming(redis, worker, worker_threads(settings)))

@@ -15,16 +15,18 @@ from server.loras.push import Pusher
 from server.loras.records import LoraVersion
 from server.render.fleet.fleet import Fleet
 from server.render.fleet.types import Claim
+from server.render.graphs.localise import by_catalog
 from server.render.graphs.nodes import Graph
-from server.render.host import ComfyHost
+from server.render.host import MAX_PICTURE, ComfyHost
 from server.render.jobs.types import Order
 from server.render.previews import places
+from server.render.previews.shelf import Shelf
 from server.render.run import run
 from server.render.types import Frame, PictureRef, Progress, Rendered
 from server.render.types import Graph as ApiGraph
 from server.render.worker.frames import Frames
 from server.render.worker.held import Held
-from server.render.worker.pictures import Damaged, Picture, clean
+from server.render.worker.pictures import Damaged, Picture, clean, measured
 from server.stores.objects import Objects
 
 __all__ = ["STALLED_SECONDS", "Renderer", "Result"]
@@ -57,6 +59,7 @@ class Renderer:
         objects: Objects,
         references: References,
         pusher: Pusher,
+        shelf: Shelf,
         *,
         stalled: float = STALLED_SECONDS,
     ) -> None:
@@ -64,18 +67,32 @@ class Renderer:
         self._pusher = pusher
         self._objects = objects
         self._references = references
+        self._shelf = shelf
         self._stalled = stalled
 
     async def stored(self, held: Held) -> Result | None:
-        """What a worker stored that died before it could say so; or another tenant has of the very same content, whose
-        character and item are nobody's here."""
+        """What a worker stored that died before it could say so; or a picture of the very same content that another
+        tenant has, stored anew: what that was made for, by whom and when is nobody's here."""
+        folder = places.folder(held.order.key, held.id)
         try:
-            record = json.loads(await self._objects.get(places.record(held.order.key), most=MAX_RECORD))
+            record = json.loads(await self._objects.get(places.record(folder), most=MAX_RECORD))
         except NotFound:
+            return await self._taken_over(held)
+        if await self._objects.head(places.picture(folder)) is None:
             return None
-        if await self._objects.head(places.picture(held.order.key)) is None:
+        return Result(record["preview"], None)
+
+    async def _taken_over(self, held: Held) -> Result | None:
+        order = held.order
+        there = await self._shelf.elsewhere(order.tenant, order.key)
+        if there is None:
             return None
-        return Result({**record["preview"], **_asked_as(held.order)}, None)
+        try:
+            data = await self._objects.get(places.picture(there.folder), most=MAX_PICTURE)
+            made = await asyncio.to_thread(measured, data)
+        except (NotFound, Damaged):  # thrown away just now, or what the disk has of it is no picture
+            return None
+        return await self._store(held, made, by_catalog(order.graph))
 
     async def render(self, held: Held, claim: Claim, frames: Frames) -> Result:
         """The picture, stored.
@@ -98,14 +115,22 @@ class Renderer:
             if claim.keyed:  # its pack still says that the picture is there
                 await host.pack.forget(order.key)
             raise
-        record = _record(held, claim.host, rendered.prompt_id, graph, made)
-        await self._objects.put(places.picture(order.key), made.data)
-        await self._objects.put(places.record(order.key), json.dumps(record, ensure_ascii=False).encode())
-        return Result(record["preview"], rendered.seconds)
+        return await self._store(held, made, graph, claim.host, rendered)
 
-    async def remove(self, key: str) -> None:
-        """Takes away what was stored under a key."""
-        await self._objects.delete(places.record(key), places.picture(key))
+    async def _store(
+        self, held: Held, made: Picture, graph: ApiGraph, host: str | None = None, rendered: Rendered | None = None
+    ) -> Result:
+        """The picture, then its record, without which it does not count. `rendered` None: no host made it for this."""
+        folder = places.folder(held.order.key, held.id)
+        record = _record(held, host, rendered.prompt_id if rendered else None, graph, made)
+        await self._objects.put(places.picture(folder), made.data)
+        await self._objects.put(places.record(folder), json.dumps(record, ensure_ascii=False).encode())
+        return Result(record["preview"], rendered.seconds if rendered else None)
+
+    async def remove(self, held: Held) -> None:
+        """Takes away what was stored for a job."""
+        folder = places.folder(held.order.key, held.id)
+        await self._objects.delete(places.record(folder), places.picture(folder))
 
     async def drop(self, host: str, prompt_id: str) -> None:
         """Takes a render off a host, if both are still there."""
@@ -177,22 +202,16 @@ def _saved(host: ComfyHost, rendered: Rendered, node: str) -> PictureRef:
     raise RenderError(f"{host} ended the render without a picture: look at its log.")
 
 
-def _asked_as(order: Order) -> dict[str, Any]:
-    """What of a preview is the order's own, whoever rendered its picture."""
-    return {
+def _record(held: Held, host: str | None, prompt_id: str | None, graph: ApiGraph, made: Picture) -> dict[str, Any]:
+    """Everything about a picture; what end users may see of it is under `preview`."""
+    order, now = held.order, datetime.now(UTC).isoformat()
+    preview = {
         "key": order.key,
+        "job": held.id,
         "owner": order.owner,
         "character": order.character,
         "item": order.item,
         "made_with": order.made_with,
-    }
-
-
-def _record(held: Held, host: str, prompt_id: str, graph: ApiGraph, made: Picture) -> dict[str, Any]:
-    """Everything about a picture; what end users may see of it is under `preview`."""
-    order, now = held.order, datetime.now(UTC).isoformat()
-    preview = {
-        **_asked_as(order),
         "width": made.width,
         "height": made.height,
         "bytes": len(made.data),
@@ -204,7 +223,6 @@ def _record(held: Held, host: str, prompt_id: str, graph: ApiGraph, made: Pictur
         "provenance": dict(order.facts),
         "host": host,
         "prompt_id": prompt_id,
-        "job": held.id,
         "rendered": now,
         "workflow": graph,
     }

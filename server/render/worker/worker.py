@@ -134,7 +134,7 @@ class Worker:
         measure = f"{held.order.width * held.order.height / 1e6:.1f} MP"
         said = await self._insist("done", held.id, held.fence, result.preview, seconds, measure)
         if said == TAKEN_AWAY:
-            await self._renderer.remove(held.order.key)
+            await self._renderer.remove(held)
         elif not said:
             raise Lost
         held.over = True

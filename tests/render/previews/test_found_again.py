@@ -7,7 +7,9 @@ import pytest
 
 from server.api.services import OBJECTS
 from server.render.jobs.codec import order_of, pairs
+from server.render.jobs.scripts import key
 from server.render.previews import places
+from server.render.worker.pictures import clean
 from tests.render.previews.studio import MakeSettings, Studio, photo, studio
 
 
@@ -38,16 +40,26 @@ async def test_the_next_worker_finds_what_was_begun(make_settings: MakeSettings,
 
 
 async def test_a_picture_of_the_same_content_is_taken_over_without_whose_it_was(make_settings: MakeSettings) -> None:
-    """Another tenant's character and item may come to the very same picture: their names stay theirs."""
+    """Another tenant's character and item may come to the very same picture: all that is known of it stays theirs."""
     async with studio(make_settings, worker=False) as s:
         item = await s.item()
         asked = await s.ask(item)
-        theirs = {"key": asked["key"], "owner": None, "character": "theirs", "item": "secret", "made_with": "soft@1"}
-        preview = {**theirs, "width": 64, "height": 96, "bytes": 9, "created": "2026-01-01T00:00:00+00:00"}
-        objects = s.server.app[OBJECTS]
-        await objects.put(places.picture(asked["key"]), photo())
-        await objects.put(places.record(asked["key"]), json.dumps({"preview": preview}).encode())
+        folder = places.folder(asked["key"], "job-theirs")
+        theirs = {"key": asked["key"], "job": "job-theirs", "owner": None, "character": "theirs", "item": "theirs"}
+        theirs |= {"made_with": "theirs@1", "width": 64, "height": 96, "created": "2026-01-01T00:00:00+00:00"}
+        await s.server.app[OBJECTS].put(places.picture(folder), clean(photo()).data)
+        await s.server.app[OBJECTS].put(places.record(folder), json.dumps({"version": 1, "preview": theirs}).encode())
+        await s.jobs.scripts.state.sadd(key("tenants"), "acme")
+        await s.jobs.scripts.state.set(key("preview", "acme", asked["key"]), json.dumps(theirs))
         async with s.working():
             found = await s.finished(asked)
         assert s.renders == 0
         assert (found["character_id"], found["item_id"], found["made_with"]) == (s.character, item.id, {})
+        status, record = await s.server.ask("GET", f"/v1/previews/{asked['key']}/record")
+        assert status == 200 and "theirs" not in json.dumps(record)
+        assert (record["host"], record["prompt_id"], record["preview"]["job"]) == (None, None, asked["job"]["id"])
+        assert record["provenance"]["reference"] == item.reference
+        assert record["workflow"]["positive"]["inputs"]["text"] == "in a garden"
+
+        await s.pictures.previews.shelf.remove("home", [asked["key"]])
+        assert await s.server.app[OBJECTS].head(places.picture(folder)) is not None
