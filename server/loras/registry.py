@@ -4,17 +4,17 @@ Versions are numbered from 1, never change and never go. A character's live vers
 one script together with the list of what was live before: whoever reads it, whoever else moves it and whenever a
 process dies, it names a version that exists. A file is in the object store before its version is written here.
 
-The state Redis holds, for each tenant:
+The state Redis holds, for each tenant (ids hold no colon):
 
-    vestige:{tenant}:loras:live          name → number
-    vestige:{tenant}:loras:versions      name@number → what a list shows (json)
-    vestige:{tenant}:loras:records       name@number → the record (json)
-    vestige:{tenant}:loras:files         "name sha256" → number
-    vestige:{tenant}:loras:last          name → the highest number
-    vestige:{tenant}:loras:uploads       sha256 of what the tenant sent: knowing a hash is no right to a file
-    vestige:{tenant}:loras:hot           names whose live version stays on every host
-    vestige:{tenant}:loras:before:{name} what was live before, newest last
-    vestige:{tenant}:loras:moves:{name}  how the pointer moved, newest last (json)
+    vestige:loras:{tenant}:live          name → number
+    vestige:loras:{tenant}:versions      name@number → what a list shows (json)
+    vestige:loras:{tenant}:records       name@number → the record (json)
+    vestige:loras:{tenant}:files         "name sha256" → number
+    vestige:loras:{tenant}:last          name → the highest number
+    vestige:loras:{tenant}:uploads       sha256 of what the tenant sent: knowing a hash is no right to a file
+    vestige:loras:{tenant}:hot           names whose live version stays on every host
+    vestige:loras:{tenant}:before:{name} what was live before, newest last
+    vestige:loras:{tenant}:moves:{name}  how the pointer moved, newest last (json)
 """
 
 import json
@@ -246,8 +246,8 @@ class Registry:
 
 
 def _key(*parts: str) -> str:
-    tenant, *more = parts
-    return ":".join(("vestige", tenant, "loras", *more))
+    """What is of one kind comes before whose it is: no tenant's name makes a key of another kind."""
+    return ":".join(("vestige", "loras", *parts))
 
 
 def _named(field: str) -> tuple[str, int]:

@@ -130,7 +130,7 @@ async def test_it_comes_over_http_while_people_talk(original: Original, tmp_path
 async def test_a_tenant_may_be_called_what_it_likes(original: Original) -> None:
     """What is of a moment only has braces in its name, which no tenant has."""
     state = original.server.app[REDIS].state
-    kept, left_out = "vestige:fleet:loras:live", "vestige:{fleet}:version"
+    kept, left_out = "vestige:loras:fleet:live", "vestige:{fleet}:version"
     await state.hset(kept, "halina", "1")
     await state.set(left_out, "1")
     try:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from server.chat.pictures.keys import Keys
 from server.errors import Conflict, InvalidId, NotFound, StoreUnavailable
 from server.loras.records import LoraFacts, LoraFile, LoraVersion
 from server.loras.registry import Registry
@@ -46,6 +47,19 @@ async def test_versions_are_numbered_and_the_first_goes_live(registry: Registry)
     assert await registry.live("home", "halina") == LoraVersion("halina", 1, lora_file("a").sha256)
     assert [(each.version, each.live) for each in await registry.list("home", "halina")] == [(2, False), (1, True)]
     assert await registry.get("home", "halina", 1) == first
+
+
+async def test_no_name_of_a_tenant_or_character_makes_a_key_of_another_kind(
+    registry: Registry, redis_pair: RedisPair
+) -> None:
+    """A tenant may be called like the keys of pictures, and a character like one of them."""
+    pictures = Keys.of("loras", "moves")
+    await redis_pair.state.sadd(pictures.shown, "a picture")
+    await add(registry, "shown", "a", tenant="pictures")
+    assert [move.to for move in await registry.moves("pictures", "shown")] == [1]
+    assert await redis_pair.state.smembers(pictures.shown) == {"a picture"}
+    theirs = [key async for key in redis_pair.state.scan_iter("vestige:pictures:*")]
+    assert theirs == [pictures.shown]
 
 
 async def test_the_same_file_twice_is_one_version(registry: Registry) -> None:

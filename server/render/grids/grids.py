@@ -1,7 +1,7 @@
 """Asking for grids, looking how far they are, and putting their pictures on one sheet.
 
 A grid's pictures are previews of the character in its look, with other words, seeds and LoRA versions: they go through
-the same queue, behind all people. Its record is in Redis (`vestige:{tenant}:grids:{lora}@{version}`, by id), its sheet
+the same queue, behind all people. Its record is in Redis (`vestige:grids:{tenant}:{lora}@{version}`, by id), its sheet
 in the object store (`grids/{tenant}/{lora}/v{version}/{id}.png`), made when it is first looked at and all is there.
 """
 
@@ -216,7 +216,7 @@ class Grids:
 
 
 def _key(tenant: str, lora: str, version: int) -> str:
-    return f"vestige:{tenant}:grids:{lora}@{version}"
+    return f"vestige:grids:{tenant}:{lora}@{version}"
 
 
 def _sheet(tenant: str, grid: Grid) -> str:
