@@ -5,7 +5,8 @@
       halina_v3.safetensors.sent          its sha256, size and time as it was sent; changed when it is used
       halina_v3.safetensors.pin           there while it is pinned
       halina_v4.safetensors.ab12….part    what has come of one; kept when a connection or this process ends
-      locks/                              one file for each version, held while a piece of it comes in
+      locks/                              one file for each version, held while a piece of it comes in, and beside it
+                                          the room that is kept for the rest
 
 What was used longest ago makes room. What is pinned stays; and so does what people put there, here or elsewhere: only
 what was sent, and is still as it was sent, is ever removed.
@@ -33,6 +34,7 @@ from .file_lock import FileLock, LockTimeout, locked
 from .lineage import lora_lineage
 from .lora_version import PushError, Version
 from .loras import LoraError, find_characters, set_live
+from .reserved_room import give_back_room, keep_room, kept_room
 from .safetensors_header import ModelFileError, read_header
 
 __all__ = ["MAX_BYTES", "Incoming", "PushError", "PushedLoras", "Sent", "Usage", "Version", "mark_used"]
@@ -71,7 +73,7 @@ class Incoming:
 
     def __init__(self, file: BinaryIO, lock: FileLock, received: int) -> None:
         self._file = file
-        self._lock = lock
+        self._lock = lock  # and with it the room that is kept for the file
         self.received = received
 
     def write(self, data: bytes) -> None:
@@ -87,7 +89,7 @@ class Incoming:
                 self._file.flush()
                 os.fsync(self._file.fileno())
         finally:
-            self._lock.release()
+            _left(self._lock)
 
 
 class PushedLoras:
@@ -132,10 +134,12 @@ class PushedLoras:
             part = self._part(version, sha256)
             with _disk():
                 with locked(self._folder / "lock", self._SECONDS):
+                    give_back_room(lock.path)  # what a process kept that died
                     self._make_room(total - received, part)
+                    keep_room(lock.path, part, total)
                 return Incoming(part.open("ab"), lock, start)
         except BaseException:
-            lock.release()
+            _left(lock)
             raise
 
     def finish(self, version: Version, sha256: str) -> Path:
@@ -263,15 +267,17 @@ class PushedLoras:
                 set_live(character, character.live())
 
     def _make_room(self, size: int, coming: Path) -> None:
-        """Removes what was begun and left, then what was used longest ago and is not pinned, until `size` bytes fit."""
+        """Removes what was begun and left, then what was used longest ago and is not pinned, until `size` bytes fit
+        beside what is here and what others are sending."""
         for part, _ in self._parts():
             with contextlib.suppress(OSError):
                 if part != coming and time.time() - part.stat().st_mtime > _STALE_SECONDS:
                     part.unlink()
         sent = sorted(self._scan())
         pinned = sum(each.bytes for each in sent if each.pinned)
-        total = sum(each.bytes for each in sent) + sum(each for _, each in self._parts())
-        free = shutil.disk_usage(self._folder).free - _SPARE_BYTES
+        kept = kept_room(self._folder / "locks", self._folder)
+        total = sum(each.bytes for each in sent) + sum(each for _, each in self._parts()) + kept
+        free = shutil.disk_usage(self._folder).free - _SPARE_BYTES - kept
         for each in sent:
             if total + size <= self._limit and size <= free:
                 return
@@ -336,6 +342,11 @@ def _disk() -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise PushError("not_kept", f"The folder of sent LoRAs cannot be written to: {reason}.") from error
+
+
+def _left(lock: FileLock) -> None:
+    give_back_room(lock.path)
+    lock.release()
 
 
 def mark_used(path: Path) -> None:

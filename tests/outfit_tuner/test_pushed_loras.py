@@ -202,6 +202,22 @@ def test_larger_than_everything_that_may_be_here(make: Make) -> None:
         make().receive(halina(1), "0" * 64, 0, pushed_loras.MAX_BYTES + 1)
 
 
+def test_two_that_come_at_once_stay_within_what_may_be_here(make: Make, folder: Path) -> None:
+    loras, (data, sha256), (_, other) = make(1.5), file(1), file(2)
+    first = loras.receive(halina(1), sha256, 0, len(data))
+    with refused("no_room"):  # not a byte of the first is here yet
+        make(1.5).receive(halina(2), other, 0, len(data))
+    first.write(data[:10])
+    with refused("no_room"):
+        make(1.5).receive(halina(2), other, 0, len(data))
+    first.close()  # it breaks off
+    send(loras, halina(2), 2)
+    (folder / "vestige" / "locks" / "halina_v1.room").write_text('{"part": "x", "total": 1e9}')  # a process died
+    send(loras, halina(3), 3)
+    assert {each.file for each in loras.sent()} == {halina(3).file}
+    assert list((folder / "vestige" / "locks").glob("*.room")) == []
+
+
 def test_a_disk_that_has_no_room(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pushed_loras, "_SPARE_BYTES", 1 << 60)
     with refused("no_room"):
