@@ -38,7 +38,9 @@ class Ledger(Protocol):
 
     async def take_back(self, name: str) -> None: ...
 
-    async def names(self, older_ms: int, most: int) -> list[str]: ...
+    async def names(self, older_ms: int, most: int, skip: int) -> list[str]:
+        """The oldest first, without the first `skip`."""
+        ...
 
 
 class Purse:
@@ -48,6 +50,7 @@ class Purse:
         self._ledger = ledger
         self._jobs = jobs
         self.price = price
+        self._passed = 0
 
     async def reserve(self, person: Person, job: str) -> None:
         """Raises:
@@ -76,8 +79,11 @@ class Purse:
             await self._take_back_orphans()
 
     async def _take_back_orphans(self) -> None:
-        names = await self._ledger.names(ORPHAN_MS, AT_ONCE)
+        """Looks at the next few, the oldest first, and after the last at the oldest again: those that stay since their
+        jobs are alive hide none that came later."""
+        names = await self._ledger.names(ORPHAN_MS, AT_ONCE, self._passed)
         if not names:
+            self._passed = 0
             return
         state = self._jobs.scripts.state
         with store_errors(STORE):
@@ -87,3 +93,5 @@ class Purse:
             if job is None and name not in unsettled:
                 await self._ledger.take_back(name)
                 _log.warning("render_hold_taken_back", job=name)
+            else:
+                self._passed += 1

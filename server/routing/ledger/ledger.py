@@ -167,9 +167,10 @@ class Ledger:
         """Takes back what was put aside under a name, as if it had never been. Raises `StoreUnavailable`."""
         await self.scripts.run("void", name)
 
-    async def named(self, older_ms: int, most: int) -> list[str]:
-        """Names that something has been put aside under for so long. Raises `StoreUnavailable`."""
-        return await self.scripts.run("named", NAMED, older_ms, most)
+    async def named(self, older_ms: int, most: int, skip: int) -> list[str]:
+        """Names that something has been put aside under for so long, without the `skip` oldest. Raises
+        `StoreUnavailable`."""
+        return await self.scripts.run("named", NAMED, older_ms, most, skip)
 
     async def identify(self, hold: str, generation: str) -> None:
         """Notes a generation's id; where the store does not answer, settling will bring it along."""

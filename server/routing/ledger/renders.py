@@ -31,5 +31,5 @@ class RenderLedger:
     async def take_back(self, name: str) -> None:
         await self._ledger.void_named(name)
 
-    async def names(self, older_ms: int, most: int) -> list[str]:
-        return await self._ledger.named(older_ms, most)
+    async def names(self, older_ms: int, most: int, skip: int) -> list[str]:
+        return await self._ledger.named(older_ms, most, skip)

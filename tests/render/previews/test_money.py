@@ -93,6 +93,24 @@ async def test_what_was_begun_and_cancelled_is_paid_for(make_settings: MakeSetti
         await settled(s, anna, 5)
 
 
+async def test_jobs_that_wait_do_not_hide_money_that_never_got_one(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with studio(make_settings, worker=False, **PRICE) as s:
+        anna = await s.server.as_user("anna")
+        for _ in range(3):
+            await s.ask(await s.item(), server=anna)
+        await s.pictures.previews.purse.reserve(s.person(anna), "job-never")
+        monkeypatch.setattr(purse, "ORPHAN_MS", 0)
+        monkeypatch.setattr(purse, "AT_ONCE", 2)
+
+        async def taken_back() -> bool:
+            await s.pictures.previews.purse.settle_all()
+            return (await gauge(s, anna)).held == 3 * 5 * CENT
+
+        await until(taken_back)
+
+
 @pytest.mark.parametrize("dies", ["before the job", "after the job", "before it is struck off"])
 async def test_a_death_at_any_step_neither_charges_twice_nor_keeps_money_for_ever(
     make_settings: MakeSettings, dies: str, monkeypatch: pytest.MonkeyPatch
