@@ -5,8 +5,11 @@ import json
 
 from playwright.async_api import Route, expect
 
+from tests.browser.shop.conftest import give_look
+from tests.browser.shop.counter import Shop
 from tests.browser.visitor import Arrive, Visitor
 from tests.fakes.openai_server import FakeOpenAI, Hold, Say, Stream
+from tests.harness import Server
 
 BANNER = "You are talking to a <b>small</b> model."
 
@@ -81,3 +84,14 @@ async def test_a_character_that_does_not_exist_is_said_so(nora: Visitor) -> None
     await expect(nora.page.get_by_role("alert")).to_contain_text("This did not open")
     await nora.page.get_by_role("link", name="To the characters").click()
     await expect(nora.composer).to_be_visible()
+
+
+async def test_a_shop_is_open_while_nothing_can_make_a_picture(nora: Visitor, server: Server) -> None:
+    await give_look(server, nora.character)
+    shop = Shop(nora, nora.character)
+    await shop.open()
+    await shop.upload("Red dress")
+    await expect(shop.page.get_by_role("note")).to_contain_text("There is no ComfyUI host in the settings")
+    await expect(shop.button("Preview", "Red dress")).to_be_hidden()
+    await shop.button("Wear", "Red dress").click()
+    await expect(shop.tile("Red dress")).to_contain_text("worn now")

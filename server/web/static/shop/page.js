@@ -33,7 +33,7 @@ export class ShopPage {
     this.wardrobe = new Wardrobe(app, character.id);
     this.#filters = h("div", { class: "shop__filters" });
     this.#body = h("div", { class: "shop__body" });
-    this.#bare = h("p", { class: "notice", role: "note" }, `${character.name} has no look yet, so no picture is made: an admin gives one on the page “Pictures and hosts”.`);
+    this.#bare = h("p", { class: "notice", role: "note" });
     this.#grid = h("ul", { class: "shop__grid", "aria-label": "Items" });
     this.el = h(
       "section",
@@ -70,7 +70,8 @@ export class ShopPage {
       this.#tiles.clear();
       return;
     }
-    this.#bare.hidden = wardrobe.hasLook;
+    this.#bare.hidden = !wardrobe.bare;
+    fill(this.#bare, wardrobe.bare === "no_look" ? `${this.character.name} has no look yet, so no picture is made: an admin gives one on the page “Pictures and hosts”.` : `No picture can be made right now. ${wardrobe.why}`);
     this.#tiles = new Map(shown.map((item) => [item.id, this.#tile(item)]));
     settle(this.#grid, [...this.#tiles.values()].map((one) => one.el));
     settle(this.#body, [this.#bare, this.#grid]);

@@ -59,7 +59,7 @@ export class Tile {
     const owned = wardrobe.owned.has(item.id);
     const worn = wardrobe.worn === item.id;
     // progress comes several times a second: a button that is being pressed must not be another one when it is let go
-    const painted = JSON.stringify([picture.state, owned, worn, wardrobe.hasLook]);
+    const painted = JSON.stringify([picture.state, owned, worn, wardrobe.bare]);
     if (painted === this.#painted) return;
     this.#painted = painted;
     const price = typeof item.price?.label === "string" ? item.price.label : "";
@@ -69,7 +69,7 @@ export class Tile {
     const focused = this.#buttons.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.act : null;
     fill(
       this.#buttons,
-      item.visual && wardrobe.hasLook && (picture.state === "none" || picture.state === "failed") && button(picture.state === "failed" ? "Try again" : "Preview", () => actions.preview(item), true),
+      item.visual && !wardrobe.bare && (picture.state === "none" || picture.state === "failed") && button(picture.state === "failed" ? "Try again" : "Preview", () => actions.preview(item), true),
       onItsWay(picture) && button("Cancel", () => actions.cancel(item)),
       owned && item.visual && (worn ? button("Take off", () => actions.takeOff()) : button("Wear", () => actions.wear(item))),
       owned && button("Give", () => actions.give(item)),

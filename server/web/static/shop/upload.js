@@ -85,7 +85,7 @@ export function uploadItem(app, added, { shop: forAll = false } = {}) {
             title: title.value.trim(), category: categoryId(category.value), visual: true, prompt_hint: hint.value.trim(), reference: reference.sha256, private: !shop.checked,
           });
           added();
-          toast("It is there. “Preview” shows it on someone.");
+          toast(`${title.value.trim()} is there.`);
           return true;
         },
       },

@@ -20,8 +20,10 @@ export class Wardrobe extends Emitter {
   owned = new Set();
   /** @type {string|null} */
   worn = null;
-  /** Without one there is nothing to render the character with. */
-  hasLook = true;
+  /** @type {"no_look"|"no_host"|null} why there can be no pictures */
+  bare = null;
+  /** The server's own sentence for it. */
+  why = "";
   /** @type {Map<string, PictureState>} */
   #pictures = new Map();
   /** @type {Map<string, () => void>} */
@@ -45,14 +47,16 @@ export class Wardrobe extends Emitter {
     this.emit("change", undefined);
   }
 
-  /** How all pictures stand; a character that nobody gave a look has none. */
+  /** How all pictures stand. A character without a look, or a server without a host, has none: the items are there all the same. */
   async #made() {
     try {
-      this.hasLook = true;
+      this.bare = null;
       return await this.api.previews(this.character);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 404) throw error;
-      this.hasLook = false;
+      if (!(error instanceof ApiError)) throw error;
+      this.bare = error.status === 404 ? "no_look" : error.code === "host_unavailable" ? "no_host" : null;
+      if (!this.bare) throw error;
+      this.why = error.message;
       return [];
     }
   }
