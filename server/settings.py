@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     characters: Path | None = None
     """The characters' folder, where several servers share one (with file locks); in the data folder where unset."""
     host: str = "127.0.0.1"
-    """The address to listen on. Anything but loopback needs an API key or a user first."""
+    """The address to listen on. Anything but loopback needs an API key first."""
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
     """The port to listen on; 0 takes a free one."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()

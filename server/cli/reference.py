@@ -31,7 +31,7 @@ def settings_reference() -> str:
         known = [str(c) for c in alias.choices if str(c).isupper()] if isinstance(alias, AliasChoices) else []
         variable = known[-1] if known else f"VESTIGE_{name.upper()}"
         default = "per user" if name == "data" else "below" if name == "plans" else _default(field.default)
-        rows.append(f"| `{name}` | `{variable}` | {default} | {field.description} |\n")
+        rows.append(f"| `{name}` | `{variable}` | {default} | {' '.join((field.description or '').split())} |\n")
     plan = [_line(name, field.default) for name, field in Plan.model_fields.items()]
     return HEAD + "".join(rows) + TAIL + "".join(plan) + "```\n"
 
