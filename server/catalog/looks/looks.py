@@ -56,7 +56,9 @@ class Looks:
         """
         found = await self.find(tenant, character)
         if found is None:
-            raise NotFound("This character has no look yet: an admin gives one on the page “Pictures and hosts”.", reason="no_look")
+            raise NotFound(
+                "This character has no look yet: an admin gives one on the page “Pictures and hosts”.", reason="no_look"
+            )
         return found
 
     async def find(self, tenant: str, character: str) -> Look | None:
