@@ -29,10 +29,12 @@ def backup(settings: Settings, file: Path) -> None:
     """Writes `file`, of the running server or of a data folder at rest; it appears whole or not at all.
 
     Raises:
-        BackupError: the file exists, or the backup broke off.
+        BackupError: the file exists, there is nothing to back up, or the backup broke off.
     """
     if file.exists():
         raise BackupError(f"{file} exists: name a new file, so that an older backup is never lost to a newer one.")
+    if not settings.data.exists() and settings.redis_url is None:
+        raise BackupError(f"There is no data folder {settings.data}: say with --data which one to back up.")
     manifest = asyncio.run(_backup(settings, file))
     print(f"{file}: {_told(manifest)}")
     if manifest.external:

@@ -225,9 +225,10 @@ def verify(
 
     async def check(api: "AdminApi") -> bool:
         sound = True
-        for line in await _lines(api, name):
-            if only not in (None, line["version"]):
-                continue
+        lines = [line for line in await _lines(api, name) if only in (None, line["version"])]
+        if name and not lines:
+            raise NotFound(f"There is no {f'v{only}' if only else 'LoRA'} of {name}: `vestige lora list` shows them.")
+        for line in lines:
             place = f"/v1/admin/loras/{line['name']}/versions/{line['version']}/verify"
             found = await api.call("POST", place, seconds=LONG_SECONDS)
             places = {"store": found["store"], **found["hosts"]}

@@ -9,9 +9,8 @@ import typer
 from server.accounts.principal import OWNER, SCOPES
 from server.cli.admin import AdminApi, admin_api, running_api
 from server.cli.options import ConfigFile, Data, load_for
-from server.cli.running import find
+from server.cli.running import running_server
 from server.cli.tables import show
-from server.errors import NotFound, StartupError
 from server.settings import Settings
 
 T = TypeVar("T")
@@ -147,9 +146,7 @@ def remove_user(
 ) -> None:
     """Remove a user and everything they ever said here, for good. The server must be running."""
     settings = load_for(context, config, data).settings
-    running = find(settings.data)
-    if running is None:
-        raise StartupError("Start the server first: it holds the memory that has to go with the user.")
+    running = running_server(settings.data)  # it holds the memory that has to go with the user
     if not yes:
         typer.confirm(f"Remove {user} and everything they said here, for good?", abort=True)
 
@@ -165,11 +162,9 @@ def owner_link(settings: Settings) -> None:
     """Prints a fresh sign-in link for the owner of the running server.
 
     Raises:
-        NotFound: no server has the data folder open.
+        StartupError: no server has the data folder open.
     """
-    running = find(settings.data)
-    if running is None:
-        raise NotFound("No server is running on this data folder: start it with `vestige serve`.")
+    running = running_server(settings.data)
 
     async def ask() -> Any:
         async with running_api(running) as api:

@@ -61,7 +61,8 @@ def collect(
         lambda api: api.call("POST", path, query=query, seconds=_LONG_SECONDS),
     )
     what = "deleted" if delete else "would go (--delete deletes them)"
-    print(f"{found['unused']} of {found['looked_at']} pictures, {found['bytes'] / 1e6:.1f} MB: {what}.")
+    old = f"{found['unused']} of {found['looked_at']} pictures that are old enough (preview_days)"
+    print(f"{old}, {found['bytes'] / 1e6:.1f} MB: {what}.")
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:

@@ -59,6 +59,18 @@ def find(data: Path) -> Running | None:
     return running
 
 
+def running_server(data: Path) -> Running:
+    """The server that has this folder open.
+
+    Raises:
+        StartupError: there is none.
+    """
+    running = find(data)
+    if running is None:
+        raise StartupError(f"No server runs on {data}: start it with `vestige serve`, or name its folder with --data.")
+    return running
+
+
 def with_server(settings: Settings, use: "Callable[[AdminApi], Awaitable[T]]") -> T:
     """What `use` returns, called with the API of the running server.
 
@@ -68,9 +80,7 @@ def with_server(settings: Settings, use: "Callable[[AdminApi], Awaitable[T]]") -
     """
     from server.cli.admin import running_api  # what it needs takes a second to import
 
-    running = find(settings.data)
-    if running is None:
-        raise StartupError("No server runs on this data folder: start it with `vestige serve`.")
+    running = running_server(settings.data)
 
     async def call() -> T:
         async with running_api(running) as api:

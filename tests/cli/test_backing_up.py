@@ -42,3 +42,10 @@ async def test_no_such_file(tmp_path: Path) -> None:
     assert code == 1
     assert "does not exist" in err
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_folder_that_is_not_there_is_no_empty_backup(tmp_path: Path) -> None:
+    code, _, err = await vestige_run("backup", str(tmp_path / "one.tar"), "--data", str(tmp_path / "dta"))
+    assert code == 1
+    assert f"There is no data folder {tmp_path / 'dta'}" in err
+    assert not (tmp_path / "dta").exists()

@@ -67,6 +67,8 @@ async def test_from_a_file_to_the_live_version_and_back(server: Instance, tmp_pa
     assert await run(data, "verify") == "halina v2: store sound halina v1: store sound"
     (data / "objects" / "loras" / f"{sha256}.safetensors").write_bytes(b"x")
     assert await run(data, "verify", "halina", "v1", code=1) == "halina v1: store damaged"
+    assert "There is no v7 of halina" in await run(data, "verify", "halina", "v7", code=1)
+    assert "There is no LoRA of haline" in await run(data, "verify", "haline", code=1)
 
 
 async def test_what_cannot_be_added(server: Instance, tmp_path: Path) -> None:

@@ -52,8 +52,9 @@ def read_caption(path: Path) -> Caption:
 
 
 def names_in(text: str, names: Collection[str]) -> list[str]:
-    """Which of these names a caption says, as whole words, in either spelling of case."""
-    return [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)]
+    """Which of these names a caption says, as whole words, each once, in either spelling of case."""
+    once = {name.lower(): name for name in names}.values()
+    return [name for name in once if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)]
 
 
 def names_of(folder: str) -> list[str]:
