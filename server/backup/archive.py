@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 import tarfile
+import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -40,6 +41,10 @@ MANIFEST = "manifest.json"
 _BLOCK = 512
 _SAFE = re.compile(r"(redis|windows|characters|objects)(/[^/\0\\]{1,255}){1,12}")
 _MOST_MANIFEST = 256 << 20
+MOST_LINE = 256 << 20
+"""Bytes of one key or window as text; the largest keys there are list a tenant's whole catalog."""
+MOST_MEMBER = MOST_LINE + (256 << 20)
+"""Bytes of all lines of one member. `take` begins another one long before."""
 
 
 class BackupError(VestigeError):
@@ -147,16 +152,37 @@ def opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 def packed(rows: list[dict[str, Any]]) -> bytes:
-    """Lines of JSON, compressed."""
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return gzip.compress(text.encode("utf-8", "surrogatepass"), 3, mtime=0)
+    """Lines of JSON, compressed.
+
+    Raises:
+        BackupError: a row is so long that nobody would restore it.
+    """
+    lines = [(json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass") for row in rows]
+    if max(map(len, lines), default=0) > MOST_LINE:
+        raise BackupError(f"A key or window has more than {MOST_LINE >> 20} MB of text: no backup can hold it.")
+    return gzip.compress(b"".join(lines), 3, mtime=0)
 
 
-def lines_of(data: bytes) -> Iterator[dict[str, Any]]:
-    """What `packed` packed."""
-    for line in gzip.decompress(data).decode("utf-8", "surrogatepass").split("\n"):
-        if line:
-            yield json.loads(line)
+def lines_of(name: str, file: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """What `packed` packed, a line at a time: however much comes out of it, no more than one is held in memory.
+
+    Raises:
+        BackupError: it is damaged, or more comes out of it than any backup holds.
+    """
+    out = 0
+    try:
+        with gzip.open(file) as unpacked:
+            while line := unpacked.readline(MOST_LINE + 1):
+                out += len(line)
+                if len(line) > MOST_LINE or out > MOST_MEMBER:
+                    raise BackupError(
+                        f"{name} of the backup unpacks to more than any backup of Vestige holds "
+                        f"({MOST_LINE >> 20} MB in a line, {MOST_MEMBER >> 20} MB in all): it is not restored."
+                    )
+                if line != b"\n":
+                    yield json.loads(line.decode("utf-8", "surrogatepass"))
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        raise BackupError(f"{name} of the backup cannot be read: {error}.") from error
 
 
 def now_text(at: datetime) -> str:

@@ -102,15 +102,15 @@ async def _refuse_what_is_there(state: Redis) -> None:
 
 
 async def _redis_rows(path: Path) -> AsyncIterator[dict[str, Any]]:
-    for _, file in _members(path, "redis/"):
-        for row in lines_of(await asyncio.to_thread(file.read)):
+    for name, file in _members(path, "redis/"):
+        for row in lines_of(name, file):
             yield row
 
 
 async def _windows(path: Path, chroma: ChromaShards, embedder: Embedder) -> None:
-    for _, file in _members(path, "windows/"):
+    for name, file in _members(path, "windows/"):
         waiting: dict[str, list[Record]] = {}
-        for row in lines_of(await asyncio.to_thread(file.read)):
+        for row in lines_of(name, file):
             records = waiting.setdefault(row["scope"], [])
             records.append(_record(row, embedder.dim))
             if len(records) >= _BATCH:

@@ -122,10 +122,14 @@ class _Rows:
         self._number = 0
 
     def add(self, rows: Sequence[dict[str, Any]]) -> list[bytes]:
-        self._rows += rows
-        self.count += len(rows)
-        self._bytes += sum(len(str(row)) for row in rows)
-        return self.rest() if len(self._rows) >= _ROWS or self._bytes >= _BYTES else []
+        full: list[bytes] = []
+        for row in rows:
+            self._rows.append(row)
+            self.count += 1
+            self._bytes += len(str(row))
+            if len(self._rows) >= _ROWS or self._bytes >= _BYTES:
+                full += self.rest()
+        return full
 
     def rest(self) -> list[bytes]:
         if not self._rows:
