@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -58,7 +59,7 @@ class Pusher:
         self._piece_bytes = piece_bytes
         self._wait_seconds = wait_seconds
         self._free = asyncio.Semaphore(_AT_ONCE)
-        self._busy: dict[tuple[str, LoraVersion], asyncio.Lock] = {}
+        self._busy: WeakValueDictionary[tuple[str, LoraVersion], asyncio.Lock] = WeakValueDictionary()
         self._following: set[asyncio.Task[None]] = set()
         meters = meters if meters is not None else CollectorRegistry()
         self._pushes = Counter(
@@ -79,14 +80,11 @@ class Pusher:
             StoreUnavailable: the object store does not give the file.
         """
         door, key = self._door(host), (host, version)
-        async with self._busy.setdefault(key, asyncio.Lock()):
-            try:
-                state = await door.look(version)
-                if not state.whole:
-                    async with self._free:
-                        await self._push(door, version, state)
-            finally:
-                self._busy.pop(key, None)
+        async with self._busy.setdefault(key, asyncio.Lock()):  # it is there as long as anybody has it or waits for it
+            state = await door.look(version)
+            if not state.whole:
+                async with self._free:
+                    await self._push(door, version, state)
 
     async def follow(self, tenant: str, version: LoraVersion) -> None:
         """Tells hosts that have it which version is live now, and whether it is pinned; in the background."""

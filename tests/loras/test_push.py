@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from comfy_nodes.outfit_tuner.routes.auth import TOKEN_VARIABLE
 from server.errors import HostUnavailable, NotFound, RenderError, StoreUnavailable
-from server.loras.door import Refused
+from server.loras.door import Door, Refused, State
 from server.loras.files import LoraFiles, path_of
 from server.loras.names import at_hosts, name_at_hosts, registered
 from server.loras.push import Pusher, open_pusher
@@ -90,6 +90,43 @@ async def test_a_version_goes_where_it_is_needed_and_once(host: Host, version: L
     host.seen.clear()
     await pusher.ensure("gpu", version)
     assert [method for method, _ in host.seen] == ["GET"]
+
+
+async def test_who_comes_while_the_second_sends_waits_too(
+    host: Host, version: LoraVersion, make: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pusher = await make(gpu=host.url)
+    begun, go_on, asking = 0, asyncio.Semaphore(0), []
+
+    async def look(*_: object) -> State:
+        return State(whole=False, received=0)
+
+    async def push(*_: object) -> None:
+        nonlocal begun
+        begun += 1
+        await go_on.acquire()
+
+    monkeypatch.setattr(Door, "look", look)
+    monkeypatch.setattr(pusher, "_push", push)
+
+    async def come() -> None:
+        asking.append(asyncio.create_task(pusher.ensure("gpu", version)))
+        await settled()
+
+    async def settled() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    await come()
+    await come()  # while the first sends
+    go_on.release()
+    await settled()
+    await come()  # while the second does
+    assert begun == 2
+    for _ in asking:
+        go_on.release()
+    await asyncio.gather(*asking)
+    assert begun == 3
 
 
 async def test_broken_off_and_resumed(host: Host, version: LoraVersion, make: Callable) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from statistics import median
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -72,7 +73,7 @@ class Fleet:
         self._outcomes = Outcomes(state, hosts, meters)
         self._known: tuple[float, dict[str, Offer], Snapshot | None] = (0.0, {}, None)
         self._fit: tuple[str, dict[object, bool]] = ("", {})
-        self._uploading: dict[tuple[str, str], asyncio.Lock] = {}
+        self._uploading: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -296,17 +297,14 @@ class Fleet:
 
     async def _upload(self, host: ComfyHost, name: str, sha256: str, picture: Picture | None) -> None:
         known = f"vestige/{sha256}.png"
-        try:
-            async with self._uploading.setdefault((name, sha256), asyncio.Lock()):
-                if not await self._state.uploaded(name, known):
-                    if not await host.holds(known):
-                        if picture is None:
-                            raise RenderError(f"{name} lacks the reference {sha256[:12]}, and nobody gave it.")
-                        if await host.upload(await picture(), "png") != known:
-                            raise RenderError(f"The reference {sha256[:12]} is not what its hash says: it is damaged.")
-                    await self._state.note_upload(name, known)
-        finally:
-            self._uploading.pop((name, sha256), None)
+        async with self._uploading.setdefault((name, sha256), asyncio.Lock()):
+            if not await self._state.uploaded(name, known):
+                if not await host.holds(known):
+                    if picture is None:
+                        raise RenderError(f"{name} lacks the reference {sha256[:12]}, and nobody gave it.")
+                    if await host.upload(await picture(), "png") != known:
+                        raise RenderError(f"The reference {sha256[:12]} is not what its hash says: it is damaged.")
+                await self._state.note_upload(name, known)
 
     async def _preset(self, spec: str) -> Mapping[str, object]:
         known = await self._state.preset(spec)
