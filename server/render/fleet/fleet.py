@@ -191,14 +191,21 @@ class Fleet:
             await asyncio.sleep(random.random() * 0.01 * (attempt + 1))  # noqa: S311 - not a secret
         return None
 
+    async def stuck(self, line: Sequence[Needs]) -> list[bool]:
+        """Which of these no host that takes work has all for. Where none has room, they merely wait."""
+        offers, snapshot = await self._offers()
+        places = self._places(snapshot)
+        if all(place.free <= 0 for place in places.values()):
+            return [False] * len(line)
+        return [not wanted.fit for wanted in self._wanted(line, offers, snapshot, places)]
+
     async def rejoin(self, name: str, needs: Needs) -> Claim | None:
         """A place on the host where the render is already, busy or benched as it may be; None where the settings do not
         have it any more."""
         if name not in self._hosts:
             return None
         snapshot = await self._watcher.snapshot()
-        slot = _slot()
-        lease = Lease(name, frozenset(needs.models))
+        slot, lease = _slot(), Lease(name, frozenset(needs.models))
         await self._state.claim(slot, lease, version=None, passed=snapshot.passed)
         return self._claim(slot, name, snapshot, swap_share(snapshot.hosts[name].tail, lease.models))
 
@@ -355,8 +362,7 @@ class Fleet:
                 opened = {name: _opened(snapshot, name) for name in places if name in offers}
                 fit = frozenset(name for name in opened if self._fits(needs, offers[name], opened[name]))
                 known[alike] = fit
-            waited = max(0.0, snapshot.now / 1000 - needs.since)
-            usual = fit.difference(needs.avoid) or fit
+            usual, waited = fit.difference(needs.avoid) or fit, max(0.0, snapshot.now / 1000 - needs.since)
             wanted.append(Wanted(frozenset(needs.models), usual, needs.urgent, waited))
         return wanted
 

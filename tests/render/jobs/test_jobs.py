@@ -69,7 +69,7 @@ async def lease(jobs: Jobs, id: str, *, worker: str = "w", ms: int = 60_000, pro
 
 
 async def heads(jobs: Jobs) -> list[str]:
-    return (await jobs.scripts.run("heads", 64))[::6]
+    return (await jobs.scripts.run("heads", 64, 0))[::6]
 
 
 async def test_ten_ask_and_one_renders(jobs: Jobs, redis_pair: RedisPair) -> None:

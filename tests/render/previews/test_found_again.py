@@ -15,7 +15,7 @@ from tests.render.previews.studio import MakeSettings, Studio, photo, studio
 
 async def abandoned(s: Studio, *, submit: bool) -> Mapping[str, str]:
     """A job whose worker died right after it had begun."""
-    (id, *_) = await s.jobs.scripts.run("heads", 64)
+    (id, *_) = await s.jobs.scripts.run("heads", 64, 0)
     held = pairs(await s.jobs.scripts.run("lease", id, "dead", 0, "gpu1", "{}", "5a1e0d5c-0000-4000-8000-000000000001"))
     order = order_of(held)
     if submit:
