@@ -102,6 +102,11 @@ async def read_bytes(request: web.Request, *, limit: int) -> bytes:
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
+    if request.content.is_eof() and request.content.exception() is None:  # all of it came with the headers
+        whole = request.content.read_nowait()
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
     body = bytearray()
     async with _arrives_in_time():
         async for chunk in request.content.iter_any():

@@ -18,7 +18,7 @@ __all__ = ["attachment", "error_json", "json_bytes", "json_response", "limit_hea
 
 def json_bytes(body: object) -> bytes:
     """`body` as compact UTF-8 JSON. Knows pydantic models and times; times are ISO 8601 with their offset."""
-    return json.dumps(body, default=_default, ensure_ascii=False, separators=(",", ":")).encode()
+    return _JSON.encode(body).encode()
 
 
 def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -70,3 +70,6 @@ def _default(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_JSON = json.JSONEncoder(default=_default, ensure_ascii=False, separators=(",", ":"))

@@ -22,7 +22,7 @@ from server.routing.bundled import BundledModel, find_model_file, open_bundled
 from server.routing.catalogue import Catalogue
 from server.routing.chain import Chain
 from server.routing.endpoint import ChatEndpoint
-from server.routing.exchange import noting_kept
+from server.routing.exchange import KeepingConnector
 from server.routing.journal import Journal
 from server.routing.meters import AttemptMeters
 from server.routing.options import Options, parse_base_url
@@ -203,11 +203,10 @@ def policy_options(file: PolicyFile, settings: Settings, *, keys_needed: bool = 
 async def open_session(*, keep_alive: bool) -> AsyncIterator[aiohttp.ClientSession]:
     """The HTTP session for a model server: no cookies, no decompression, nothing taken from the environment."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, force_close=not keep_alive),
+        connector=KeepingConnector(limit=MAX_CONNECTIONS, force_close=not keep_alive),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
-        trace_configs=[noting_kept()],
     ) as session:
         yield session
 

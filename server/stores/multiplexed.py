@@ -28,6 +28,9 @@ ALONE = frozenset(
 ) | frozenset(("XREAD", "XREADGROUP"))
 """Commands that may take their time: everybody behind them would wait too, so they get a connection of their own."""
 
+_NOT_YET = object()
+"""What hiredis says where an answer has not come whole."""
+
 
 class MultiplexedRedis(Redis):
     """`Redis` over somebody else's pool, of which it keeps one connection while it has one. Pipelines are as ever.
@@ -98,33 +101,43 @@ class _Script(AsyncScript):
             return await self.registered_client.execute_command(*command)
 
 
-class _Line:
-    """A connection and those who wait for an answer on it, in the order in which Redis will give them."""
+class _Line(asyncio.Protocol):
+    """A connection and those who wait for an answer on it, in the order in which Redis will give them.
+
+    It takes redis-py's place at the socket that redis-py opened and signed in at: an answer goes from the socket to who
+    asked, without a task and a stream between them.
+    """
 
     def __init__(self, connection: AbstractConnection, pool: ConnectionPool, seconds: float) -> None:
         self.broken = False
         self._connection = connection
         self._pool = pool
         self._seconds = seconds
-        self._timeout, connection.socket_timeout = connection.socket_timeout, None  # one clock for all: `_look`
+        self._answers = _answers(connection)
         self._clock: asyncio.TimerHandle | None = None
         self._unsent: list[bytes] = []
+        self._sending = False
+        self._full = False
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()  # with the time it is due
-        self._sending: asyncio.Task[None] | None = None
-        self._reading = asyncio.create_task(self._read(), name="redis-reading")
         self._closing: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        writer = connection._writer
+        if writer is None:
+            raise RedisConnectionError("the connection was closed")
+        self._transport = writer.transport
+        self._transport.set_protocol(self)
 
     def ask(self, command: bytes) -> "asyncio.Future[Any]":
         """Sends a packed command; its answer, or its error."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        due = loop.time() + self._seconds
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        due = self._loop.time() + self._seconds
         self._waiting.append((due, answer))
         self._unsent.append(command)
-        if self._sending is None:
-            self._sending = loop.create_task(self._send(), name="redis-sending")
+        if not self._sending and not self._full:
+            self._sending = True
+            self._loop.call_soon(self._send)
         if self._clock is None:
-            self._clock = loop.call_at(due, self._look)
+            self._clock = self._loop.call_at(due, self._look)
         return answer
 
     async def close(self, error: RedisError) -> None:
@@ -133,45 +146,55 @@ class _Line:
         if self._closing is not None:
             await self._closing
 
-    async def _send(self) -> None:
+    def _send(self) -> None:
+        self._sending = False
+        if not self._unsent or self.broken:
+            return
+        commands, self._unsent = self._unsent, []
         try:
-            while self._unsent and not self.broken:
-                if not self._connection.is_connected:  # else redis-py would connect anew behind the reader's back
-                    raise RedisConnectionError("the connection was closed")
-                commands, self._unsent = self._unsent, []
-                await self._connection.send_packed_command(b"".join(commands), check_health=False)
+            self._transport.write(b"".join(commands))
         except Exception as error:
             self._break(error)
-        finally:
-            self._sending = None
 
-    async def _read(self) -> None:
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
         try:
-            while True:
-                try:
-                    answer = await self._connection.read_response()
-                except ResponseError as error:
-                    answer = error
-                if not self._waiting:
-                    raise InvalidResponse("an answer to nothing that was asked")
-                _, asker = self._waiting.popleft()
-                if asker.done():
-                    continue
-                if isinstance(answer, ResponseError):
-                    asker.set_exception(answer)
-                else:
-                    asker.set_result(answer)
+            self._answers.feed(data)
+            while (answer := self._answers.gets()) is not _NOT_YET:
+                self._answer(answer)
         except Exception as error:
             self._break(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._break(exc or RedisConnectionError("the store closed the connection"))
+
+    def _answer(self, answer: Any) -> None:
+        if isinstance(answer, RedisConnectionError):  # not of one command: it serves nobody now
+            raise answer
+        if not self._waiting:
+            raise InvalidResponse("an answer to nothing that was asked")
+        _, asker = self._waiting.popleft()
+        if asker.done():
+            return
+        if isinstance(answer, ResponseError):
+            asker.set_exception(answer)
+        else:
+            asker.set_result(answer)
 
     def _look(self) -> None:
         """Gives up where the one who has waited longest has waited long enough."""
         self._clock = None
         if not self._waiting:
             return
-        loop, due = asyncio.get_running_loop(), self._waiting[0][0]
-        if loop.time() < due:
-            self._clock = loop.call_at(due, self._look)
+        due = self._waiting[0][0]
+        if self._loop.time() < due:
+            self._clock = self._loop.call_at(due, self._look)
         else:
             self._break(RedisTimeoutError("no answer in time"))
 
@@ -180,7 +203,7 @@ class _Line:
         if self.broken:
             return
         self.broken = True
-        if not isinstance(error, RedisError | OSError):  # such as uvloop's for a transport that was just closed
+        if not isinstance(error, RedisError):  # the socket's, or uvloop's for a transport that was just closed
             error = RedisConnectionError(f"the connection broke: {error}")
         waiting, self._waiting = self._waiting, deque()
         for _, asker in waiting:
@@ -188,14 +211,24 @@ class _Line:
                 asker.set_exception(_own(error))
         if self._clock is not None:
             self._clock.cancel()
-        self._closing = asyncio.create_task(self._give_back(), name="redis-closing")
+        self._transport.abort()
+        self._closing = self._loop.create_task(self._give_back(), name="redis-closing")
 
     async def _give_back(self) -> None:
-        self._reading.cancel()
         await self._connection.disconnect(nowait=True)
-        await asyncio.wait([self._reading])
-        self._connection.socket_timeout = self._timeout
         await self._pool.release(self._connection)
+
+
+def _answers(connection: AbstractConnection) -> hiredis.Reader:
+    """Reads answers as redis-py does: the same text, and the same kinds of errors."""
+    encoder = connection.encoder
+    return hiredis.Reader(
+        protocolError=InvalidResponse,
+        replyError=connection._parser.parse_error,
+        encoding=encoder.encoding if encoder.decode_responses else None,
+        errors=encoder.encoding_errors,
+        notEnoughData=_NOT_YET,
+    )
 
 
 def _own(error: Exception) -> Exception:

@@ -155,18 +155,27 @@ async def test_a_connection_that_breaks_fails_all_on_it_and_nothing_is_sent_agai
     assert scripted.connections == before + 1
 
 
-async def test_whatever_breaks_the_connection_is_a_connection_error(
+async def test_a_socket_that_fails_is_a_connection_error(
     client: MultiplexedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def closed(*_: object, **__: object) -> None:
+    def closed(*_: object) -> None:
         raise RuntimeError("unable to perform operation on <UnixTransport closed=True>; the handler is closed")
 
     await client.ping()
     with monkeypatch.context() as broken:
-        broken.setattr(UnixDomainSocketConnection, "send_packed_command", closed)
+        broken.setattr("asyncio.selector_events._SelectorSocketTransport.write", closed)
         with pytest.raises(RedisConnectionError, match="handler is closed"):
             await client.get("x")
     assert await client.get("x") is None
+
+
+async def test_commands_that_the_socket_has_no_room_for_wait_their_turn(client: MultiplexedRedis) -> None:
+    long = "x" * 300_000
+    first = asyncio.gather(*(client.set(f"key-{number}", long) for number in range(20)))
+    await asyncio.sleep(0.001)
+    await client.set("last", "1")
+    await first
+    assert await asyncio.gather(client.get("last"), client.strlen("key-19")) == ["1", len(long)]
 
 
 async def test_a_store_that_does_not_answer_is_waited_for_once(scripted: Scripted) -> None:
