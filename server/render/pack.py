@@ -1,7 +1,7 @@
 """The routes of our node pack on a host, `docs/pack-routes.md`. All of them ask for the pack's token."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -64,6 +64,11 @@ class PackRoutes:
         """A tuning preset by `name@version`."""
         name, _, version = spec.partition("@")
         return await self._mapping(f"vestige/presets/{quote(name, '')}/{quote(version or 'latest', '')}")
+
+    async def presets(self) -> Sequence[object]:
+        """Every version of every tuning preset there. Raises `RenderError`: it refuses, or has no such route."""
+        found = (await self._mapping("vestige/presets")).get("presets")
+        return found if isinstance(found, list) else []
 
     async def submit(
         self, key: str, graph: Graph, prompt_id: str, client_id: str, *, front: bool = False, previews: bool = False

@@ -16,6 +16,7 @@ def add_pack(app: web.Application, fake: "FakeComfy") -> None:
     pack = FakePack(fake)
     routes = [
         ("GET", "/vestige", pack.listing),
+        ("GET", "/vestige/presets", pack.presets),
         ("GET", "/vestige/presets/{name}/{version}", pack.preset),
         ("GET", "/vestige/models", pack.models),
         ("POST", "/vestige/submit", pack.submit),
@@ -50,6 +51,10 @@ class FakePack:
     async def listing(self, request: web.Request) -> web.Response:
         routes = ["/vestige/models", "/vestige/submit"]
         return web.json_response({"pack": "vestige", "process": self.fake.mark, "routes": routes})
+
+    async def presets(self, request: web.Request) -> web.Response:
+        listed = [{"origin": spec.replace("/", "@"), **preset} for spec, preset in self.fake.presets.items()]
+        return web.json_response({"presets": listed, "damaged": []})
 
     async def preset(self, request: web.Request) -> web.Response:
         found = self.fake.presets.get("/".join(request.match_info.values()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from server.errors import RenderError
+from server.render.fleet.presets import digests
 from server.render.fleet.state import HostRecord, Seen
 from server.render.fleet.types import Pack
 from server.render.graphs.allowed import ALLOWED
@@ -64,7 +65,9 @@ async def _look(host: ComfyHost, record: HostRecord, claims: int, offer: bool) -
         nodes = {kind: _inputs(told) for kind, told in (await host.describe(ALLOWED)).items() if kind in ALLOWED}
         pack = _pack_of(nodes)
         files, told = await _files(host) if opened else (_Files(), None)
-        text = json.dumps({"nodes": nodes, "hashes": files.hashes, "families": files.families}, sort_keys=True)
+        presets = await _presets(host) if opened else {}
+        found = {"nodes": nodes, "hashes": files.hashes, "families": files.families, "presets": presets}
+        text = json.dumps(found, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         problems = tuple(one for one in (problem if pack == "vestige" else None, told) if one)
     system = stats.get("system")
@@ -99,7 +102,7 @@ def _inputs(described: Any) -> dict[str, Any]:
 def read_offer(host: str, found: Mapping[str, Any]) -> Offer:
     """An offer from what `look_at` wrote."""
     hashes = {(folder, name): sha256 for folder, name, sha256 in found["hashes"]}
-    return Offer(host, found["nodes"], hashes, found.get("families", {}))
+    return Offer(host, found["nodes"], hashes, found.get("families", {}), found.get("presets", {}))
 
 
 async def _pack(host: ComfyHost) -> tuple[bool, str | None, str | None]:
@@ -149,6 +152,16 @@ async def _files(host: ComfyHost) -> tuple[_Files, str | None]:
                 files.families[name.replace("\\", "/")] = family
     left = sum(sha256 is None for _, _, sha256 in files.hashes)
     return files, f"{left} of its files are still being hashed, and known by name until then." if left else None
+
+
+async def _presets(host: ComfyHost) -> dict[str, str]:
+    """The digests of its presets; none where its pack does not tell them."""
+    try:
+        return digests(await host.pack.presets())
+    except RenderError as error:
+        if error.status == 503:
+            raise
+        return {}
 
 
 def _pack_of(nodes: Mapping[str, Any]) -> Pack:

@@ -204,6 +204,12 @@ class FleetState:
                 await pipe.execute()
         return await self.contents()
 
+    async def presets(self) -> dict[str, Any]:
+        """What versions of presets are, by `name@version`: those that were asked for."""
+        with store_errors(STORE):
+            found: Any = await self._redis.hgetall(f"{PREFIX}presets")
+        return {str(spec): json.loads(text) for spec, text in found.items()}
+
     async def preset(self, spec: str) -> Any:
         with store_errors(STORE):
             text = await self._redis.hget(f"{PREFIX}presets", spec)

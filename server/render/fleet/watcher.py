@@ -12,6 +12,7 @@ from server.frames import frames, kinds
 from server.render.fleet.complete import contents
 from server.render.fleet.look import LOOK_TIMEOUT, look_at, read_offer
 from server.render.fleet.meters import FleetMeters
+from server.render.fleet.presets import differing, right_ones
 from server.render.fleet.state import FleetState, HostRecord, Seen, Snapshot
 from server.render.fleet.types import HostState
 from server.render.graphs.key import Hashes
@@ -63,6 +64,8 @@ class Watcher:
         self._names = tuple(hosts)
         self._offers: dict[str, tuple[str, Offer]] = {}
         self._contents: tuple[str, dict[tuple[str, str], str | None]] | None = None
+        self._compared = ""
+        self._differing: set[tuple[str, str]] = set()
         self.generation = ""
         """Changes whenever what hosts have to offer does, their packs included."""
 
@@ -85,7 +88,7 @@ class Watcher:
         after = await self._state.snapshot(self._names)
         for name, record in after.hosts.items():
             self._meters.state(name, usable=usable(record, after.now), claims=after.claims(name))
-        await self.offers(after)
+        await self._compare(await self.offers(after))
 
     async def refresh(self) -> None:
         """Looks at what every host has to offer, now rather than in half a minute; at most every few seconds."""
@@ -136,7 +139,8 @@ class Watcher:
         """How every host does, for people."""
         snapshot = await self._state.snapshot(self._names)
         offers = await self.offers(snapshot)
-        return [self._shown(name, snapshot, offers.get(name), files) for name in self._names]
+        presets = right_ones(await self._state.presets(), offers.values())
+        return [self._shown(name, snapshot, offers.get(name), files, presets) for name in self._names]
 
     async def _look(self, name: str, snapshot: Snapshot, force: bool) -> None:
         record = snapshot.hosts[name]
@@ -156,11 +160,23 @@ class Watcher:
             await self._state.note(name, {"bench_until": ""})
         _tell(name, record.seen, found.seen)
 
-    def _shown(self, name: str, snapshot: Snapshot, offer: Offer | None, files: Hashes) -> HostState:
+    async def _compare(self, offers: Mapping[str, Offer]) -> None:
+        """Says once of each preset that differs from host to host."""
+        if self._compared == self.generation:
+            return
+        right, self._compared = right_ones(await self._state.presets(), offers.values()), self.generation
+        found = {(name, spec) for name, offer in offers.items() for spec in differing(offer, right)}
+        for name, spec in sorted(found - self._differing):
+            _log.warning("preset differs from the other hosts'", host=name, preset=spec)
+        self._differing = found
+
+    def _shown(
+        self, name: str, snapshot: Snapshot, offer: Offer | None, files: Hashes, presets: Mapping[str, str]
+    ) -> HostState:
         record = snapshot.hosts[name]
         seen = record.seen or Seen(False)
         why = _why(record, snapshot.now)
-        others = _other_contents(offer, files) if offer else ()
+        others = (*_other_contents(offer, files), *_other_presets(offer, presets)) if offer else ()
         return HostState(
             name=name,
             healthy=seen.healthy,
@@ -194,6 +210,15 @@ def _other_contents(offer: Offer, files: Hashes) -> tuple[str, ...]:
         f"Its {folder}/{name} is another file than the other hosts': copy theirs here."
         for (folder, name), sha256 in offer.hashes.items()
         if sha256 is not None and files.get((folder, name.replace("\\", "/"))) not in (None, sha256)
+    )
+
+
+def _other_presets(offer: Offer, presets: Mapping[str, str]) -> tuple[str, ...]:
+    """Presets that are others under the same name and version than pictures are made with."""
+    return tuple(
+        f"Its preset {spec} is another than the other hosts' under that name, and pictures are made with theirs: save "
+        "it there as a new version."
+        for spec in differing(offer, presets)
     )
 
 

@@ -27,12 +27,14 @@ _NO_FILES = frozenset({"auto", "none"})
 class Offer:
     """`host`: its name in the settings. `nodes`: `/object_info` of the classes that matter. `hashes`: what its pack
     told of its files; empty where it has no pack. A character's LoRA stands there by its file. `families`: what
-    checkpoints descend from, by name, where that is known."""
+    checkpoints descend from, by name, where that is known. `presets`: digests of its tuning presets, by `name@version`.
+    """
 
     host: str
     nodes: Mapping[str, Any]
     hashes: Hashes = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
+    presets: Mapping[str, str] = field(default_factory=dict)
 
     def listed(self, folder: Folder) -> Sequence[str]:
         """Names as the host lists them."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from server.errors import GraphRejected, HostUnavailable, InvalidRequest, NotFound, RenderError
@@ -20,7 +21,7 @@ from tests.render.graphs.asking import asked
 from tests.render.graphs.described import ADAPTERS, CHECKPOINTS, ENCODERS, described
 
 NOWHERE = "http://127.0.0.1:9"
-PRESET = {
+PRESET: dict[str, Any] = {
     "values": {"weight": 0.35, "end_at": 0.7, "weight_type": "ease in", "combine": "add", "freeu": None},
     "pins": {"base_family": "sdxl", "base": "2" * 64, "adapter": None, "encoder": None},
 }
@@ -166,6 +167,28 @@ async def test_a_request_is_completed(make_fleet: MakeFleet, start_host: StartHo
     assert build(done).nodes["tuning"].inputs["weight_type"] == "ease in"
     fake.presets.clear()  # a version never changes: it is asked for once
     assert await make_fleet(gpu1=fake).complete(short) == done
+
+
+async def test_a_preset_that_is_another_on_another_host_is_said(make_fleet: MakeFleet, start_host: StartHost) -> None:
+    other = {**PRESET, "values": {**PRESET["values"], "weight": 0.9}}
+    same = {**PRESET, "notes": "saved by somebody else"}
+    fakes = {
+        "gpu1": await start_host(presets={"dress/3": PRESET, "coat/1": PRESET, "hat/1": PRESET}),
+        "gpu2": await start_host(presets={"dress/3": other, "coat/1": same}),
+    }
+    fleet = make_fleet(**fakes)
+    with structlog.testing.capture_logs() as logs:
+        first, second = await fleet.look()
+        await fleet.probe("gpu2")
+    assert not any("preset" in problem for problem in first.problems)
+    (said,) = [problem for problem in second.problems if "preset" in problem]
+    assert said.startswith("Its preset dress@3 is another than the other hosts'")
+    assert [(one["host"], one["preset"]) for one in logs if "preset" in one] == [("gpu2", "dress@3")]
+
+    done = await fleet.complete(asked(template=None, preset="dress@3", tuning={}))
+    assert done.tuning["weight"] == PRESET["values"]["weight"]  # which goes with the render, whatever host it meets
+    fakes["gpu1"].presets["dress/3"] = other  # somebody copied the wrong one
+    assert any("dress@3" in problem for problem in (await fleet.probe("gpu1")).problems)
 
 
 @pytest.mark.parametrize(
