@@ -40,7 +40,7 @@ async def persist(world: World, talk: Conversation, one: Said) -> None:
             await asyncio.sleep(0.05)
             await talk.follow(world.server, one)
     # the other: it went away just before the ledger
-    assert set(one.failed) <= {"store_unavailable", "generation_disabled"}
+    assert set(one.failed) <= {"store_unavailable", "generation_disabled"}, world.server.log[-4_000:]
 
 
 async def recovered(world: World) -> None:
