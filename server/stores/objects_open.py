@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -46,6 +46,7 @@ async def open_objects(settings: Settings, registry: CollectorRegistry | None = 
     """
     url = settings.objects_url
     if url is not None and url.startswith("s3://"):
+        _forget_empty(os.environ)
         objects = _bucket(url, os.environ, registry)
         await _answers(objects)
         yield objects
@@ -69,6 +70,13 @@ def _folder(root: Path) -> LocalStore:
         raise StartupError(
             f"The objects' folder {root} cannot be written to: check its owner, or set objects_url."
         ) from error
+
+
+def _forget_empty(environment: MutableMapping[str, str]) -> None:
+    """Variables set to nothing, as Compose and charts leave them, are none: obstore reads them itself, and would take
+    "" for an endpoint and panic."""
+    for name in [name for name, value in environment.items() if name.startswith("AWS_") and not value]:
+        del environment[name]
 
 
 def _bucket(url: str, environment: Mapping[str, str], registry: CollectorRegistry | None) -> Objects:

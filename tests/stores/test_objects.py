@@ -259,6 +259,15 @@ async def test_credentials_that_end_give_no_links(
         assert await objects.link("a/x.png", 60) is None
 
 
+async def test_variables_set_to_nothing_are_none(
+    s3: str, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN"):
+        monkeypatch.setenv(name, "")
+    async with open_objects(make_settings(objects_url=s3)) as objects:
+        assert await objects.link("a/x.png", 60) is not None
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.stores.objects_open._RETRY", timedelta(seconds=0))
