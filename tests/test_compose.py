@@ -22,7 +22,8 @@ def environment(service: str, **given: str) -> dict[str, str]:
     """What a service gets where a person set `given` and nothing else."""
 
     def filled(value: str) -> str:
-        return re.sub(r"\$\{(\w+):-((?:[^{}]|\{\})*)\}", lambda found: given.get(found[1]) or found[2], value)
+        # Compose ends a default at the first brace: one with braces in it would leave its rest behind what is given
+        return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: given.get(found[1]) or found[2], value)
 
     return {name: filled(str(value)) for name, value in SERVICES[service]["environment"].items()}
 
@@ -53,12 +54,21 @@ def test_the_settings_are_good_as_they_are(
         assert settings.comfy_hosts == {}
 
 
-def test_hosts_and_people_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("service", "given", "setting"),
+    [
+        ("server", "gpu1=http://gpu1:8188", "comfy_hosts"),
+        ("worker", '{"gpu1": {"url": "http://gpu1:8188"}}', "comfy_hosts"),
+        ("telegram", '{"987654321": "anna"}', "telegram_users"),
+    ],
+)
+def test_hosts_and_people_come_from_the_environment(
+    service: str, given: str, setting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    hosts = '{"gpu1": {"url": "http://gpu1:8188"}}'
-    for name, value in environment("worker", VESTIGE_COMFY_HOSTS=hosts, VESTIGE_COMFY_TOKEN="a" * 20).items():
+    for name, value in environment(service, **{f"VESTIGE_{setting.upper()}": given}).items():
         monkeypatch.setenv(name, value)
-    assert list(load({}).settings.comfy_hosts) == ["gpu1"]
+    assert len(getattr(load({}).settings, setting)) == 1
 
 
 @pytest.mark.parametrize("service", OURS)
