@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from aiohttp import web
@@ -113,7 +114,9 @@ async def admin_api(settings: Settings) -> AsyncIterator[AdminApi]:
         # a private folder of its own: the data folder's path may be too long for a socket
         socket = Path(stack.enter_context(TemporaryDirectory(prefix="vestige-"))) / "admin.sock"
         await web.UnixSite(runner, str(socket)).start()
-        url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+        # plain HTTP on our own socket, whatever people use: all that the address is for is a name that is answered to
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{urlsplit(settings.public_url).netloc if settings.public_url else f'{host}:{settings.port}'}"
         transport = httpx.AsyncHTTPTransport(uds=str(socket))
         headers = {"Authorization": f"Bearer {token}"}
         client = httpx.AsyncClient(transport=transport, base_url=url, headers=headers, timeout=_SECONDS)

@@ -129,6 +129,21 @@ async def test_without_a_server_the_command_opens_the_folder_itself(tmp_path: Pa
         assert await sign_in(server, f"{server.url}/?token={token}") == (200, "Anna")
 
 
+@pytest.mark.parametrize(
+    ("setting", "begins"),
+    [
+        ({"public_url": "https://chat.example.org/"}, "https://chat.example.org/?token="),
+        ({"host": "::"}, "http://[::]:8420/?token="),
+    ],
+)
+async def test_before_the_first_start_a_link_names_the_address_that_people_use(
+    tmp_path: Path, setting: dict[str, str], begins: str
+) -> None:
+    code, link, err = await vestige_run("users", "add", "Anna", "--data", str(tmp_path / "data"), **setting)
+    assert code == 0, err
+    assert link.startswith(begins)
+
+
 async def test_a_server_that_was_killed_does_not_stand_in_the_way(tmp_path: Path) -> None:
     """Its word of itself is still in the folder, and leads nowhere."""
     data = tmp_path / "data"
