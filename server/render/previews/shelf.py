@@ -126,11 +126,11 @@ class Shelf:
         """Those of these folders, by key and job, that no preview leads to and none will: their jobs are over."""
         jobs = await self._jobs.look([job for _, job in folders])
         over = [at for at, job in zip(folders, jobs, strict=True) if job is None or job.is_over]
+        led_to: set[str] = set()
         with store_errors(STORE):  # only now: what a job led to before it was over is seen
-            tenants = [str(name) for name in await self._state.smembers(key("tenants"))]
-            names = [key("preview", tenant, one) for one, _ in over for tenant in tenants]
-            raws = await self._state.mget(names) if names else []
-        led_to = {ready(str(raw)).folder for raw in raws if raw}
+            for tenant in await self._state.smembers(key("tenants")) if over else ():
+                raws = await self._state.mget([key("preview", str(tenant), one) for one, _ in over])
+                led_to |= {ready(str(raw)).folder for raw in raws if raw}
         return [at for at in (places.folder(one, job) for one, job in over) if at not in led_to]
 
     async def size(self, folder: str) -> int:

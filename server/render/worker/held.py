@@ -22,6 +22,7 @@ class Held:
     """
 
     id: str
+    key: str
     fence: str
     line: Line
     ordered: Order | None
@@ -46,6 +47,7 @@ class Held:
     def of(cls, fields: Mapping[str, str]) -> Self:
         return cls(
             id=fields["id"],
+            key=fields["key"],
             fence=fields["fence"],
             line=cast(Line, fields["line"]),
             ordered=order_of(fields) if "order" in fields else None,

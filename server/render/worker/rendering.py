@@ -73,7 +73,7 @@ class Renderer:
     async def stored(self, held: Held) -> Result | None:
         """What a worker stored that died before it could say so; or a picture of the very same content that another
         tenant has, stored anew: what that was made for, by whom and when is nobody's here."""
-        folder = places.folder(held.order.key, held.id)
+        folder = places.folder(held.key, held.id)
         try:
             record = json.loads(await self._objects.get(places.record(folder), most=MAX_RECORD))
         except NotFound:
@@ -121,7 +121,7 @@ class Renderer:
         self, held: Held, made: Picture, graph: ApiGraph, host: str | None = None, rendered: Rendered | None = None
     ) -> Result:
         """The picture, then its record, without which it does not count. `rendered` None: no host made it for this."""
-        folder = places.folder(held.order.key, held.id)
+        folder = places.folder(held.key, held.id)
         record = _record(held, host, rendered.prompt_id if rendered else None, graph, made)
         await self._objects.put(places.picture(folder), made.data)
         await self._objects.put(places.record(folder), json.dumps(record, ensure_ascii=False).encode())
@@ -129,7 +129,7 @@ class Renderer:
 
     async def remove(self, held: Held) -> None:
         """Takes away what was stored for a job."""
-        folder = places.folder(held.order.key, held.id)
+        folder = places.folder(held.key, held.id)
         await self._objects.delete(places.record(folder), places.picture(folder))
 
     async def drop(self, host: str, prompt_id: str) -> None:

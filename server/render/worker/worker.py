@@ -146,6 +146,9 @@ class Worker:
         for host, prompt_id in (*held.stale, (held.host, held.prompt_id)):
             await self._renderer.drop(host, prompt_id)
         ended = await self._insist("fail", held.id, held.fence, "cancelled", "")
+        if ended:  # it may have been stored already, with a person's words in its record
+            with suppress(StoreUnavailable):  # the collector finds it
+                await self._renderer.remove(held)
         _log.info("job_cancelled" if ended else "job_wanted_again")
 
     async def _leave(self, held: Held, claim: Claim | None) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from server.api.services import OBJECTS
 from server.catalog.records import Viewer
 from server.errors import StoreUnavailable
 from server.render.worker import worker as working
 from server.render.worker.held import Held
-from server.render.worker.lease import Lost
+from server.render.worker.lease import Lost, Unwanted
 from server.render.worker.rendering import Result
 from server.render.worker.worker import Worker
 from server.stores.objects import Objects
@@ -156,6 +157,25 @@ async def test_a_worker_that_stored_the_picture_and_died_has_done_the_work(
         monkeypatch.setattr(Worker, "_done", dies)
         await s.finished(await s.ask(await s.item()))
         assert died and s.renders == 1
+
+
+async def test_what_was_stored_when_nobody_wanted_it_any_more_is_not_kept(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_late(self: Worker, held: Held, result: Result) -> None:
+        assert len([stored async for stored in s.server.app[OBJECTS].list("previews")]) == 2
+        await s.jobs.cancel(held.id, None, anyway=True)
+        raise Unwanted
+
+    async with studio(make_settings) as s:
+        monkeypatch.setattr(Worker, "_done", too_late)
+        asked = await s.ask(await s.item())
+        assert (await s.ended(asked["job"]["id"]))["state"] == "cancelled"
+
+        async def gone() -> bool:
+            return not [stored async for stored in s.server.app[OBJECTS].list("previews")]
+
+        await until(gone)
 
 
 async def test_who_leaves_takes_the_render_off_the_host_unless_others_wait(make_settings: MakeSettings) -> None:
