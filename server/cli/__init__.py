@@ -24,7 +24,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "server":
             raise
-        sys.exit(f"vestige: {error.name} is missing: install the server with `pip install 'vestige[server]'`.")
+        needed = f"`{sys.executable} -m pip install -r requirements/server.txt`"
+        sys.exit(f"vestige: {error.name} is missing: run {needed} in the clone, or scripts/serve, which does.")
     from server.errors import VestigeError
 
     try:

@@ -19,7 +19,8 @@ def telegram(context: typer.Context, data: Data = None, config: ConfigFile = Non
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "aiogram":
             raise
-        sys.exit("vestige: aiogram is missing: install it with `pip install 'vestige[telegram]'`.")
+        needed = f"`{sys.executable} -m pip install -r requirements/telegram.txt`"
+        sys.exit(f"vestige: aiogram is missing: run {needed} in the clone.")
     from server.telegram.options import Options
 
     options = Options.of(settings)

