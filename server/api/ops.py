@@ -25,9 +25,6 @@ _DOCS_POLICY = (
     f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-DOCUMENT: web.AppKey[bytes] = web.AppKey("openapi", bytes)
-DOCS: web.AppKey[str] = web.AppKey("docs", str)
-
 
 class Health(BaseModel):
     status: str
@@ -49,15 +46,30 @@ class Ready(BaseModel):
     checks: dict[str, CheckResult]
 
 
+class Descriptions:
+    """Of the whole API: an OpenAPI document, and a page for people. Made when one is first asked for: that takes a
+    fifth of a second, and most starts of a server are for something else."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+        self._made: asyncio.Task[tuple[bytes, str]] | None = None
+
+    async def get(self) -> tuple[bytes, str]:
+        if self._made is None:
+            self._made = asyncio.create_task(asyncio.to_thread(self._make), name="api-descriptions")
+        return await asyncio.shield(self._made)
+
+    def _make(self) -> tuple[bytes, str]:
+        document = build_document(self._app[ROUTES])
+        return json_bytes(document), render_docs(document)
+
+
+DESCRIPTIONS: web.AppKey[Descriptions] = web.AppKey("descriptions", Descriptions)
+
+
 def install(app: web.Application) -> None:
-    """Makes the documents when the app starts, from the routes it has by then."""
-
-    async def make(app: web.Application) -> None:
-        document = build_document(app[ROUTES])
-        app[DOCUMENT] = json_bytes(document)
-        app[DOCS] = render_docs(document)
-
-    app.on_startup.append(make)
+    """For `document` and `docs`, of the routes that the app has by the time they are asked for."""
+    app[DESCRIPTIONS] = Descriptions(app)
 
 
 async def health(request: web.Request) -> web.StreamResponse:
@@ -78,13 +90,13 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 
 async def document(request: web.Request) -> web.StreamResponse:
-    return web.Response(body=request.app[DOCUMENT], content_type="application/json")
+    written, _ = await request.app[DESCRIPTIONS].get()
+    return web.Response(body=written, content_type="application/json")
 
 
 async def docs(request: web.Request) -> web.StreamResponse:
-    return web.Response(
-        text=request.app[DOCS], content_type="text/html", headers={"Content-Security-Policy": _DOCS_POLICY}
-    )
+    _, page = await request.app[DESCRIPTIONS].get()
+    return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": _DOCS_POLICY})
 
 
 async def _run(name: str, check: Check) -> CheckResult:

@@ -2,17 +2,19 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from server.cli.options import ConfigFile, Data, load_for
 from server.cli.tables import show
-from server.policy.evaluate import Evaluation, evaluate, read_cases
 from server.policy.model import SELF_HARM, ContentPolicy
 from server.policy.reading import example as example_text
 from server.policy.reading import examples_of, load_policy
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.policy.evaluate import Evaluation
 
 policy = typer.Typer(help="The content policy: how far each plan's conversations may go.", no_args_is_help=True)
 
@@ -72,9 +74,10 @@ def _load(path: Path | None, settings: Settings) -> ContentPolicy:
     return load_policy(path or settings.policy, settings.plans)
 
 
-async def _evaluate(file: Path, policy: ContentPolicy, settings: Settings) -> Evaluation:
+async def _evaluate(file: Path, policy: ContentPolicy, settings: Settings) -> "Evaluation":
     from server.memory.embedding import make_embedder
     from server.policy.classifier import make_classifier
+    from server.policy.evaluate import evaluate, read_cases
 
     cases = read_cases(file, policy)
     examples = examples_of(policy) if policy.classifier == "examples" else {}
@@ -85,7 +88,7 @@ async def _evaluate(file: Path, policy: ContentPolicy, settings: Settings) -> Ev
         embedder.close()
 
 
-def _matrix(found: Evaluation) -> None:
+def _matrix(found: "Evaluation") -> None:
     """A row for each label that occurs, a column for each that was read."""
     rows = [label for label in found.labels if any(found.counts[label, read] for read in found.labels)]
     show(
@@ -94,7 +97,7 @@ def _matrix(found: Evaluation) -> None:
     )
 
 
-def _rates(found: Evaluation, policy: ContentPolicy) -> float:
+def _rates(found: "Evaluation", policy: ContentPolicy) -> float:
     """Prints the rates by ceiling; the worst false-allow rate."""
     worst, rows = 0.0, []
     for level in policy.levels:
