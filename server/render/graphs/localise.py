@@ -1,8 +1,9 @@
 """A graph as one host is sent it: ComfyUI's API format, with files by the names that the host lists."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from server.errors import GraphRejected
+from server.loras.names import registered, tenant_of_listed
 from server.render.graphs.allowed import refuse_unknown
 from server.render.graphs.check import check
 from server.render.graphs.key import Hashes
@@ -73,9 +74,9 @@ def _wanted(file: File, hashes: Hashes) -> str | None:
 
 def _sentence(file: File, offer: Offer) -> str:
     what, place = FOLDERS[file.folder], _PLACES.get(file.folder, file.folder)
-    listed = offer.listed(file.folder)
+    listed = _listed_for(file, offer)
     shown = ", ".join(listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
-    same = [one for one in listed if one.replace("\\", "/") == file.name]
+    same = [one for one in offer.listed(file.folder) if one.replace("\\", "/") == file.name]
     if same:
         return (
             f"{offer.host} has another file under the name of the {what} {file.name!r} than the other hosts: "
@@ -83,3 +84,12 @@ def _sentence(file: File, offer: Offer) -> str:
         )
     choose = f"or choose one of {shown}" if listed else "there is none yet"
     return f"{offer.host} has no {what} {file.name!r}: put it into its models/{place}, {choose}."
+
+
+def _listed_for(file: File, offer: Offer) -> Sequence[str]:
+    """What the host has in place of a file, to be named to whose the file is: no other tenant's characters."""
+    listed = offer.listed(file.folder)
+    if file.folder not in ("loras", "characters"):
+        return listed
+    tenant, _ = registered(file.name)
+    return [one for one in listed if tenant_of_listed(one) == tenant]

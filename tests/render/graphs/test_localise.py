@@ -99,6 +99,28 @@ def test_what_a_host_lacks_is_said_with_its_name(changed: dict[str, Any], how: d
     assert caught.value.details["host"] == "gpu1"
 
 
+@pytest.mark.parametrize(
+    ("name", "template", "named"),
+    [
+        ("ania", "outfit_preview", "choose one of mira, otis."),
+        ("acme.ania", "outfit_preview", "choose one of acme.bea."),
+        ("other.ania", "outfit_preview", "there is none yet."),
+        ("ania", "outfit_preview_ipadapter_plus", "choose one of mira_v3.safetensors, people/otis/v2.safetensors."),
+        (
+            "acme.ania",
+            "outfit_preview_ipadapter_plus",
+            "choose one of acme.bea_v1.safetensors, people\\acme.bea\\v2.sft.",
+        ),
+    ],
+)
+def test_no_other_tenants_characters_are_named(name: str, template: str, named: str) -> None:
+    loras = (*LORAS, "acme.bea_v1.safetensors", "people\\acme.bea\\v2.sft")
+    there = offer(loras=loras, characters=("mira", "otis", "acme.bea"))
+    with pytest.raises(GraphRejected) as caught:
+        localise(build(asked(template=template, lora=LoraVersion(name, 1))), there, {})
+    assert caught.value.message.endswith(named)
+
+
 def test_another_file_under_the_name_is_not_taken() -> None:
     graph = build(asked())
     other = offer({("checkpoints", CHECKPOINTS[1]): "9" * 64})
