@@ -89,8 +89,12 @@ async def get(request: web.Request) -> web.StreamResponse:
 async def picture(request: web.Request) -> web.StreamResponse:
     read_query(request, Query)
     found = await _ready(request)
-    own = found.owner is not None
-    return await picture_response(request, request.app[OBJECTS], places.picture(found.folder), etag=found.key, own=own)
+    objects, own = request.app[OBJECTS], found.owner is not None
+    try:
+        return await picture_response(request, objects, places.picture(found.folder), etag=found.key, own=own)
+    except NotFound:  # lost with a disk, or deleted while a backup was made: then it can be asked for again
+        await request.app[PICTURES].previews.shelf.remove(principal(request).tenant, [found.key])
+        raise
 
 
 async def record(request: web.Request) -> web.StreamResponse:

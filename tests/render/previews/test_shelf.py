@@ -32,6 +32,17 @@ async def test_a_picture_that_is_done_between_two_looks_is_there(
         assert (status, found["state"]) == (200, "ready")
 
 
+async def test_a_picture_whose_file_is_lost_can_be_asked_for_again(make_settings: MakeSettings) -> None:
+    async with studio(make_settings) as s:
+        item = await s.item()
+        preview = await s.finished(await s.ask(item))
+        async for stored in s.server.app[OBJECTS].list("previews"):
+            await s.server.app[OBJECTS].delete(stored.path)
+        assert (await s.server.ask("GET", preview["url"]))[0] == 404
+        await s.finished(await s.ask(item, status=202))
+        assert (await s.server.ask("GET", preview["url"]))[0] == 200
+
+
 async def test_what_is_made_anew_while_it_is_removed_stays(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
