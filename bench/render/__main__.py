@@ -114,16 +114,19 @@ class Bench:
         home.use(HOSTS)
         (valkey,) = (pid for pid, name in children(home.running.pid).items() if name.startswith("valkey"))
         with home.worker() as worker:
-            before, warm = home.hosts.ended, max(1, sizes.jobs // 10)
-            self._flow(before, warm)
-            started = {name: resident(pid) for name, pid in _pids(home, worker, valkey)}
-            began = time.monotonic()
-            self._flow(before + warm, sizes.jobs - warm)
+            before, tenth, began = home.hosts.ended, max(1, sizes.jobs // 10), 0.0
+            seen: list[dict[str, int]] = []
+            for done in range(tenth, 10 * tenth + 1, tenth):
+                self._flow(before + done - tenth, tenth)
+                began = began or time.monotonic()
+                seen.append({name: resident(pid) for name, pid in _pids(home, worker, valkey)})
+                held = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in seen[-1].items())
+                print(f"  {done:,}: {held}", flush=True)
             took = time.monotonic() - began
-            ended = {name: resident(pid) for name, pid in _pids(home, worker, valkey)}
-        kept = (ended["valkey"] - started["valkey"]) / (sizes.jobs - warm)
+        started, ended = seen[0], seen[-1]
+        kept = (ended["valkey"] - started["valkey"]) / (9 * tenth)
         ratios = {f"{name}_rss_ratio": ended[name] / started[name] for name in ("worker", "server")}
-        return {"jobs_per_s": (sizes.jobs - warm) / took, **ratios, "valkey_bytes_per_picture": kept}
+        return {"jobs_per_s": 9 * tenth / took, **ratios, "valkey_bytes_per_picture": kept}
 
     def lost(self) -> int:
         """Jobs without a picture at the end."""
