@@ -184,7 +184,7 @@ async def _services(
                 open_previews(
                     settings,
                     redis,
-                    PreviewSources(objects, catalog, characters, loras.registry),
+                    PreviewSources(objects, references, catalog, characters, loras.registry),
                     fleet,
                     gate,
                     RenderLedger(money.ledger),
@@ -209,9 +209,7 @@ async def _services(
                 app[FLEET], app[PICTURES], app[CHAT_PICTURES], app[CHAT] = fleet, pictures, in_chat.pictures, chat
                 app[GRIDS] = Grids(pictures.previews, catalog.looks, loras.registry, objects, redis.busy)
                 app[RECONCILER], app[ASIDE] = Reconciler(chat, memory), Aside(model, gate, settings)
-                app[ERASE] = eraser(
-                    chat, in_chat.pictures, characters, catalog, references, pictures.previews, money.ledger
-                )
+                app[ERASE] = eraser(chat, in_chat.pictures, characters, catalog, references, pictures, money.ledger)
                 yield
 
 

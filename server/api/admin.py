@@ -11,6 +11,7 @@ from server.accounts.principal import Principal
 from server.accounts.users import User
 from server.api.auth import principal
 from server.api.body import read_json
+from server.api.erased import Erased, HostLeft
 from server.api.hosts import came_by_https
 from server.api.keys import ACCOUNTS, ERASE, SETTINGS
 from server.api.respond import json_response, no_content
@@ -57,12 +58,6 @@ class Link(BaseModel):
 
 class NewUser(Link):
     user: UserRecord
-
-
-class Erased(BaseModel):
-    """How much went with the account."""
-
-    deleted: dict[str, int]
 
 
 class KeyDraft(_Body):
@@ -136,9 +131,9 @@ async def delete_user(request: web.Request) -> web.StreamResponse:
     await accounts.user(who.tenant, user)
     # what is theirs goes first: should that fail, the record is still there to try again with
     await accounts.lock_out(who.tenant, user)
-    deleted = await request.app[ERASE](who.tenant, user)
+    erased = await request.app[ERASE](who.tenant, user)
     await accounts.delete_user(who.tenant, user)
-    return json_response(Erased(deleted=dict(deleted)))
+    return json_response(Erased(deleted=dict(erased.counts), hosts=HostLeft.of(erased.hosts)))
 
 
 async def list_keys(request: web.Request) -> web.StreamResponse:

@@ -1,6 +1,7 @@
 """Where handlers find the services the composition root built, and what a request carries along."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -9,13 +10,24 @@ from server.accounts.principal import Principal
 from server.accounts.service import Accounts
 from server.errors import VestigeError
 from server.metrics import Metrics
+from server.render.forgetting.forgetting import Left
 from server.routing.types import LanguageModel
 from server.settings import Settings
 
 Check = Callable[[], Awaitable[None]]
 """Looks whether one thing the server needs answers; raises where it does not."""
-Erase = Callable[[str, str], Awaitable[Mapping[str, int]]]
-"""`(tenant, user)` → removes everything that is theirs but the account, and says how much of what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """How much of what went with a person, and which ComfyUI hosts have still something to forget."""
+
+    counts: Mapping[str, int]
+    hosts: Sequence[Left] = ()
+
+
+Erase = Callable[[str, str], Awaitable[Erasure]]
+"""`(tenant, user)` → removes everything that is theirs but the account."""
 
 ErrorBody = Callable[[VestigeError], Mapping[str, object]]
 """An error → the body it has on the wire."""

@@ -4,12 +4,11 @@ from aiohttp import web
 
 from server.api.auth import acting_user, principal, require
 from server.api.body import message_text, read_json, read_query
+from server.api.erased import DeletedCountsOut, DeletedUserOut, HostLeft
 from server.api.keys import ACCOUNTS, ERASE
 from server.api.respond import attachment, json_response, no_content
 from server.api.routes import Route
 from server.api.schemas import (
-    DeletedCountsOut,
-    DeletedUserOut,
     DeleteQuery,
     FactsIn,
     ForgetIn,
@@ -157,14 +156,15 @@ async def delete_all(request: web.Request) -> web.StreamResponse:
             require(request, "admin")
         accounts = request.app[ACCOUNTS]
         await accounts.lock_out(tenant, user)
-        counts = dict(await request.app[ERASE](tenant, user))
+        erased = await request.app[ERASE](tenant, user)
         await accounts.delete_user(tenant, user)
+        counts, hosts = dict(erased.counts), HostLeft.of(erased.hosts)
     else:
         await _forget_payer(request, tenant, user)
         deleted = await request.app[CHAT].delete_user(tenant, user)
         await _forget_payer(request, tenant, user)  # a reply that was under way may have made an attempt since
-        counts = {"conversations": deleted.conversations, "messages": deleted.messages}
-    return json_response(DeletedUserOut(deleted=DeletedCountsOut(**counts)))
+        counts, hosts = {"conversations": deleted.conversations, "messages": deleted.messages}, []
+    return json_response(DeletedUserOut(deleted=DeletedCountsOut(**counts), hosts=hosts))
 
 
 async def _forget_payer(request: web.Request, tenant: str, user: str) -> None:

@@ -378,14 +378,3 @@ class ForgottenOut(BaseModel):
 
 class DeleteQuery(Query):
     account: bool = Field(False, description="Delete the account, and the characters that are the person's own, too.")
-
-
-class DeletedCountsOut(BaseModel):
-    conversations: int
-    messages: int
-    characters: int = 0
-    previews: int = 0
-
-
-class DeletedUserOut(BaseModel):
-    deleted: DeletedCountsOut

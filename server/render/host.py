@@ -90,7 +90,11 @@ class ComfyHost:
     async def holds(self, name: str) -> bool:
         """Whether a picture that `upload` named is still among its inputs."""
         subfolder, _, filename = name.rpartition("/")
-        query = {"filename": filename, "subfolder": subfolder, "type": "input"}
+        return await self.shows(PictureRef("", filename, subfolder, "input"))
+
+    async def shows(self, picture: PictureRef) -> bool:
+        """Whether a picture that it made is still there."""
+        query = {"filename": picture.filename, "subfolder": picture.subfolder, "type": picture.type}
         return (await self._to.call("HEAD", "view", params=query, good=(200, 404))).status == 200
 
     async def preset(self, spec: str) -> Mapping[str, Any]:
@@ -143,6 +147,11 @@ class ComfyHost:
         """Takes a render out of the queue, or interrupts it where it runs; others are left alone."""
         await self._to.call("POST", "queue", json={"delete": [prompt_id]})
         await self._to.call("POST", "interrupt", json={"prompt_id": prompt_id})
+
+    async def forget(self, prompt_ids: Collection[str]) -> None:
+        """Takes renders that ended out of its history. The pictures that they made stay."""
+        if prompt_ids:
+            await self._to.call("POST", "history", json={"delete": list(prompt_ids)})
 
     async def free(self) -> None:
         """Unloads every model and gives its memory back, once what runs there has ended."""

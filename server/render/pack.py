@@ -100,10 +100,35 @@ class PackRoutes:
         answer = await self._to.call("GET", path, params={"wait": str(wait)}, seconds=seconds, good=(200, 404))
         return None if answer.status == 404 else self._filed(answer.body)
 
-    async def forget(self, key: str) -> bool:
-        """Forgets a key that has ended; whether there is nothing any more."""
+    async def drop(self, key: str) -> bool:
+        """Drops the result of a key that has ended; whether there is nothing any more."""
         answer = await self._to.call("DELETE", f"vestige/results/{quote(key, '')}", good=(204, 404, 409))
         return answer.status != 409
+
+    async def forget(
+        self, renders: Sequence[tuple[str, str]], references: Sequence[str], *, memory: bool = False
+    ) -> Mapping[str, tuple[str, str]] | None:
+        """Has the host forget renders, by prompt id and key, references by sha256, and what its memory holds.
+
+        Returns code and sentence of each that is still there; None where no pack that can do this takes our token.
+
+        Raises:
+            HostUnavailable: no answer.
+            RenderError: the pack has an error of its own.
+        """
+        body = {
+            "renders": [{"prompt_id": prompt_id, "key": key} for prompt_id, key in renders],
+            "references": list(references),
+            "memory": memory,
+        }
+        answer = await self._to.call("POST", "vestige/forget", json=body, good=(200, 401, 403, 404, 405, 503))
+        if answer.status != 200:  # no pack, an older one, or one that does not let us in
+            return None
+        found = self._to.decoded(answer.body)
+        try:
+            return {str(one["name"]): (str(one["code"]), str(one["message"])) for one in found["kept"]}
+        except (KeyError, TypeError):
+            raise RenderError(f"{self._to} answers /vestige/forget in another form: update its pack.") from None
 
     async def _mapping(self, path: str) -> Mapping[str, Any]:
         found = await self._to.json("GET", path)

@@ -14,10 +14,11 @@ from server.accounts.service import Accounts
 from server.api import admin, middlewares, ops, session
 from server.api.auth import acting_scope, limit_turns, principal
 from server.api.body import message_text, read_json, read_query, read_upload
-from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Check
+from server.api.keys import ACCOUNTS, CHECKS, ERASE, METRICS, MODEL, SETTINGS, Check, Erasure
 from server.api.respond import json_response
 from server.api.routes import Route, add_routes
 from server.metrics import Metrics
+from server.render.forgetting.forgetting import Left
 from server.routing.types import ModelInfo
 from server.settings import Plan, Settings
 from server.stores.redis import RedisPair
@@ -145,9 +146,9 @@ def open_door(redis_pair: RedisPair, make_settings: Callable[..., Settings]) -> 
         app = web.Application(client_max_size=settings.body_bytes)
         erased: list[tuple[str, str]] = []
 
-        async def erase(tenant: str, user: str) -> Mapping[str, int]:
+        async def erase(tenant: str, user: str) -> Erasure:
             erased.append((tenant, user))
-            return {"messages": 3}
+            return Erasure({"messages": 3}, [Left("gpu1", 2, "gpu1 cannot be reached.")])
 
         app[SETTINGS], app[ACCOUNTS], app[METRICS] = settings, accounts, Metrics()
         app[MODEL] = BundledModel()  # type: ignore[assignment]

@@ -74,7 +74,9 @@ async def test_what_is_refused(door: Door, method: str, path: str, body: dict | 
 async def test_removing_a_user_removes_what_is_theirs_and_their_way_in(door: Door) -> None:
     anna = await door.accounts.add_user("home", "Anna")
     _, key = await door.accounts.create_key("home", "phone", {"chat"}, user_id=anna.id)
-    assert await door.ask("DELETE", f"/v1/admin/users/{anna.id}") == (200, {"deleted": {"messages": 3}})
+    hosts = [{"name": "gpu1", "things": 2, "why": "gpu1 cannot be reached."}]
+    answer = {"deleted": {"messages": 3}, "hosts": hosts}
+    assert await door.ask("DELETE", f"/v1/admin/users/{anna.id}") == (200, answer)
     assert door.erased == [("home", anna.id)]
     assert (await door.ask("GET", "/v1/me", token=key))[0] == 401
     assert (await door.ask("DELETE", f"/v1/admin/users/{anna.id}"))[0] == 404

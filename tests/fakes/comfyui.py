@@ -28,7 +28,7 @@ class FakeComfy:
     """`steps` progress messages per render, `pause` seconds between them. `started` counts runs by prompt id.
     `fail_with` is what its node says after the first `fail_after` renders, as an error of type `fail_type`. `token`
     opens the routes of our pack (`comfyui_pack.py`); `pack` false is a host without it. `broken` answers everything
-    with 500."""
+    with 500. `saved`: its pictures, type, subfolder and filename → the run that made them."""
 
     steps: int = 4
     pause: float = 0.0
@@ -56,6 +56,7 @@ class FakeComfy:
     uploads: dict[str, bytes] = field(default_factory=dict)
     interrupted: list[str] = field(default_factory=list)
     history: dict[str, Any] = field(default_factory=dict)
+    saved: dict[tuple[str, str, str], str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     running: str | None = None
     picture: Callable[[str], bytes] = lambda prompt_id: PNG
@@ -70,6 +71,7 @@ class FakeComfy:
         app.router.add_get("/ws", self._ws)
         app.router.add_post("/prompt", self._prompt)
         app.router.add_get("/history/{prompt_id}", self._history)
+        app.router.add_post("/history", self._history_change)
         app.router.add_get("/queue", self._queue_now)
         app.router.add_post("/queue", self._queue_change)
         app.router.add_post("/interrupt", self._interrupt)
@@ -95,6 +97,7 @@ class FakeComfy:
         self.history.clear()
         self.waiting.clear()
         self.mark = uuid.uuid4().hex
+        self.saved = {place: made for place, made in self.saved.items() if place[0] != "temp"}
         for one in self.filed.values():
             if one["state"] in ("queued", "running"):
                 one |= {"state": "error", "error": {"code": "lost", "message": "ComfyUI stopped."}}
@@ -158,8 +161,7 @@ class FakeComfy:
             ending = ("execution_error", own | failure)
         outputs = {}
         if ending is None:
-            image = {"filename": f"{prompt_id}.png", "subfolder": "", "type": "output"}
-            outputs = {saver: {"images": [image]}}
+            outputs = {saver: {"images": [self._save(prompt_id, graph[saver])]}}
             await self._say(prompt_id, "executing", own | {"node": saver, "display_node": saver})
             await self._say(
                 prompt_id, "executed", own | {"node": saver, "display_node": saver, "output": outputs[saver]}
@@ -182,6 +184,19 @@ class FakeComfy:
             "meta": {},
         }
         await self._say(prompt_id, "executing", own | {"node": None})
+
+    def _save(self, prompt_id: str, saver: Mapping[str, Any]) -> dict[str, str]:
+        """A picture as `SaveImage` names it, or `PreviewImage`."""
+        if saver.get("class_type") == "PreviewImage":
+            kind, prefix = "temp", f"ComfyUI_temp_{self.mark[:5]}"
+        else:
+            kind, prefix = "output", saver.get("inputs", {}).get("filename_prefix", "ComfyUI")
+        subfolder, _, name = prefix.rpartition("/")
+        count = 1
+        while (place := (kind, subfolder, f"{name}_{count:05}_.png")) in self.saved:
+            count += 1
+        self.saved[place] = prompt_id
+        return {"filename": place[2], "subfolder": subfolder, "type": kind}
 
     async def _say(self, prompt_id: str, kind: str, data: Mapping[str, Any], noted: "list[Any] | None" = None) -> None:
         if noted is not None:
@@ -234,6 +249,11 @@ class FakeComfy:
         entry = self.history.get(prompt_id)
         return web.json_response({} if entry is None else {prompt_id: entry})
 
+    async def _history_change(self, request: web.Request) -> web.Response:
+        for prompt_id in (await request.json()).get("delete", ()):
+            self.history.pop(prompt_id, None)
+        return web.Response()
+
     async def _queue_now(self, request: web.Request) -> web.Response:
         running = [[0, self.running, self.graphs[self.running], {}, []]] if self.running else []
         pending = [[at, one, self.graphs[one], {}, []] for at, one in enumerate(self.waiting, 1)]
@@ -263,10 +283,10 @@ class FakeComfy:
             if f"{request.query['subfolder']}/{request.query['filename']}" not in self.uploads:
                 raise web.HTTPNotFound
             return web.Response(body=PNG, content_type="image/png")
-        name = request.query["filename"].removesuffix(".png")
-        if name not in self.started:
+        made = self.saved.get((request.query["type"], request.query["subfolder"], request.query["filename"]))
+        if made is None:
             raise web.HTTPNotFound
-        return web.Response(body=self.picture(name), content_type="image/png")
+        return web.Response(body=self.picture(made), content_type="image/png")
 
     async def _object_info(self, request: web.Request) -> web.Response:
         kind = request.match_info.get("kind")

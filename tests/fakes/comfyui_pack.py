@@ -21,7 +21,8 @@ def add_pack(app: web.Application, fake: "FakeComfy") -> None:
         ("GET", "/vestige/models", pack.models),
         ("POST", "/vestige/submit", pack.submit),
         ("GET", "/vestige/results/{key}", pack.result),
-        ("DELETE", "/vestige/results/{key}", pack.forget),
+        ("DELETE", "/vestige/results/{key}", pack.drop),
+        ("POST", "/vestige/forget", pack.forget),
     ]
     for method, path, handler in routes:
         app.router.add_route(method, path, pack.guarded(handler))
@@ -49,7 +50,7 @@ class FakePack:
         return answer
 
     async def listing(self, request: web.Request) -> web.Response:
-        routes = ["/vestige/models", "/vestige/submit"]
+        routes = ["/vestige/forget", "/vestige/models", "/vestige/submit"]
         return web.json_response({"pack": "vestige", "process": self.fake.mark, "routes": routes})
 
     async def presets(self, request: web.Request) -> web.Response:
@@ -84,6 +85,27 @@ class FakePack:
         known = self.fake.filed.get(request.match_info["key"])
         return refusal(404, "no_such_result", "There is none.") if known is None else web.json_response(known)
 
-    async def forget(self, request: web.Request) -> web.Response:
+    async def drop(self, request: web.Request) -> web.Response:
         self.fake.filed.pop(request.match_info["key"], None)
         return web.Response(status=204)
+
+    async def forget(self, request: web.Request) -> web.Response:
+        body, kept = await request.json(), list[dict[str, str]]()
+        for one in body["renders"]:
+            if one["prompt_id"] in (self.fake.running, *self.fake.waiting):
+                kept.append({"name": one["prompt_id"], "code": "still_running", "message": "The graph still runs."})
+                continue
+            self._forget(one["prompt_id"], one["key"])
+        for sha256 in body["references"]:
+            self.fake.uploads.pop(f"vestige/{sha256}.png", None)
+        if body["memory"]:
+            self.fake.freed.append({"unload_models": True, "free_memory": True})
+        return web.json_response({"kept": kept})
+
+    def _forget(self, prompt_id: str, key: str) -> None:
+        self.fake.history.pop(prompt_id, None)
+        filed = self.fake.filed.get(key)
+        if filed is None or filed["prompt_id"] == prompt_id:
+            self.fake.filed.pop(key, None)
+            saved = self.fake.saved.items()
+            self.fake.saved = {place: made for place, made in saved if not place[2].startswith(f"{key}_")}

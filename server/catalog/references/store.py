@@ -46,6 +46,9 @@ _log = structlog.get_logger(__name__)
 InUse = Callable[[Collection[str]], Awaitable[set[str]]]
 """Which of these references an item points to."""
 
+OnGone = Callable[[Collection[str]], Awaitable[None]]
+"""Told of pictures that nobody has any more, before they are deleted: whoever else has a copy deletes it too."""
+
 _FOLDER = "references"
 _DECODING = 2
 _FETCHING = 3  # at once for one person
@@ -70,6 +73,11 @@ class References:
         self._clock = clock
         self._fetching: Counter[str] = Counter()
         self._decoding = asyncio.Semaphore(_DECODING)
+        self._listeners: list[OnGone] = []
+
+    def on_gone(self, listener: OnGone) -> None:
+        """Has `listener` told of pictures that this process is about to delete; where it fails they are not."""
+        self._listeners.append(listener)
 
     async def add(self, data: bytes, tenant: str, user: str | None) -> Reference:
         """Stores the picture in `data`, re-encoded; the same twice is once. `user` None: it is the shop's.
@@ -158,12 +166,14 @@ class References:
         owners = {sha256: await self._forget_owners(sha256) for sha256 in unused}
         await asyncio.sleep(settle)
         kept = await in_use(unused)
+        for sha256 in kept:
+            for owner in owners[sha256]:
+                await self._note(sha256, *_parsed(owner))
+        unwanted = [sha256 for sha256 in unused if sha256 not in kept]
+        await self._tell_gone(unwanted)
         gone = 0
-        for sha256 in unused:
-            if sha256 in kept:
-                for owner in owners[sha256]:
-                    await self._note(sha256, *_parsed(owner))
-            elif not await self._owners(sha256):  # else it was brought again meanwhile
+        for sha256 in unwanted:
+            if not await self._owners(sha256):  # else it was brought again meanwhile
                 await self._objects.delete(*(file.path for file in stored[sha256]))
                 gone += 1
         return gone
@@ -177,16 +187,16 @@ class References:
         finally:
             await end([task])
 
-    async def erase(self, tenant: str, user: str, in_use: InUse) -> int:
+    async def erase(self, tenant: str, user: str, in_use: InUse) -> frozenset[str]:
         """Deletes the pictures a person brought, where nobody else did and no item that is left points to them.
 
-        Returns how many were deleted. Their own items must be gone already.
+        Returns which were deleted. Their own items must be gone already.
         """
         mine = _brought_key(tenant, user)
         with store_errors("memory"):
             brought: set[str] = await self._state.smembers(mine)  # type: ignore[misc]
         kept = await in_use(brought) if brought else set()
-        gone = 0
+        gone: set[str] = set()
         for sha256 in sorted(brought):
             key = _owners_key(sha256)
             with store_errors("memory"):
@@ -195,11 +205,27 @@ class References:
                     pipe.scard(key)
                     others = (await pipe.execute())[1]
             if not others and sha256 not in kept:
+                await self._tell_gone([sha256])
                 await self._objects.delete(_sidecar(sha256), path_of(sha256))
-                gone += 1
+                gone.add(sha256)
             with store_errors("memory"):
                 await self._state.srem(mine, sha256)  # last: an erasure that breaks off goes on
-        return gone
+        return frozenset(gone)
+
+    async def brought(self, references: Collection[str]) -> set[str]:
+        """Those that somebody brought, of whatever tenant."""
+        names = list(references)
+        with store_errors("memory"):
+            async with self._state.pipeline(transaction=False) as pipe:
+                for sha256 in names:
+                    pipe.exists(_owners_key(sha256))
+                found = await pipe.execute() if names else []
+        return {sha256 for sha256, there in zip(names, found, strict=True) if there}
+
+    async def _tell_gone(self, references: Collection[str]) -> None:
+        for listener in self._listeners:
+            if references:
+                await listener(references)
 
     async def _note(self, sha256: str, tenant: str, user: str | None) -> None:
         with store_errors("memory"):

@@ -1,7 +1,7 @@
 """What all workers know of the hosts together, in the state Redis: one script where two things change together."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Self
@@ -230,9 +230,21 @@ class FleetState:
             await self._redis.sadd(f"{PREFIX}uploads:{host}", name)
             await self._redis.expire(f"{PREFIX}uploads:{host}", UPLOADS_SECONDS)
 
-    async def forget_uploads(self, host: str) -> None:
+    async def uploaded_any(self, host: str, names: Collection[str]) -> bool:
+        """Whether any of these was uploaded there lately."""
+        if not names:
+            return False
         with store_errors(STORE):
-            await self._redis.delete(f"{PREFIX}uploads:{host}")
+            found: Any = await self._redis.smismember(f"{PREFIX}uploads:{host}", list(names))
+        return any(found)
+
+    async def forget_uploads(self, host: str, names: Collection[str] | None = None) -> None:
+        """None: all of them."""
+        with store_errors(STORE):
+            if names is None:
+                await self._redis.delete(f"{PREFIX}uploads:{host}")
+            elif names:
+                await self._redis.srem(f"{PREFIX}uploads:{host}", *names)
 
     async def _run(self, name: str, *args: str | int) -> Any:
         with store_errors(STORE):

@@ -21,6 +21,7 @@ def fields_of(order: Order, price: int) -> list[str]:
         "owner": order.owner or "",
         "character": order.character,
         "item": order.item or "",
+        "reference": order.reference or "",
         "needs": needs_json(order.needs),
         "order": _ORDER.dump_json(order).decode(),
         "price": str(price),

@@ -132,18 +132,20 @@ class Jobs:
             await self.queue.send("user")  # a worker may have to take them off a host
         return count
 
-    async def erase(self, tenant: str, user: str) -> int:
-        """Takes away everything that is known of a person: jobs of theirs, and that they wait for others. How many."""
+    async def erase(self, tenant: str, user: str) -> set[str]:
+        """Takes away everything that is known of a person: jobs of theirs, and that they wait for others. Keys of the
+        jobs that went."""
         with store_errors(STORE):
             waits_for = [str(id) for id in await self._state.smembers(key("of", f"{tenant}/{user}"))]
-        count = 0
+        gone: set[str] = set()
         for ids in _pages(await self._ids(None)):
             jobs = [job for job in await self.look(ids) if job is not None and job.tenant == tenant]
-            theirs = [job.id for job in jobs if job.owner == user or (job.user == user and job.is_over)]
-            count += await self.discard(theirs)
+            theirs = [job for job in jobs if job.owner == user or (job.user == user and job.is_over)]
+            await self.discard([job.id for job in theirs])
+            gone |= {job.key for job in theirs if job.owner == user}
         for id in waits_for:
             await self.scripts.run("cancel", id, user, "", "1")
-        return count
+        return gone
 
     async def listing(self, state: JobState | None, *, tenant: str | None = None, limit: int = 100) -> list[Job]:
         """The newest jobs, of one state or all, and of one tenant or all."""

@@ -9,7 +9,10 @@ from server.stores.errors import store_errors
 
 PREFIX = "vestige:{render}:"
 STORE = "jobs"
-NAMES = ("ask", "back", "beat", "cancel", "discard", "done", "fail", "heads", "lease", "look", "replay", "sweep")
+NAMES = (
+    *("ask", "back", "beat", "cancel", "discard", "done", "fail", "heads", "lease", "look", "replay", "sweep"),
+    *("forget", "forget_strangers", "forgetting", "forgotten"),
+)
 
 
 class Scripts:

@@ -1,16 +1,20 @@
 """Previews with everything they need, opened and closed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from server.catalog.catalog import Catalog
+from server.catalog.references import References
 from server.catalog.store import CharacterStore
 from server.loras.registry import Registry
 from server.policy.gate import Gate
 from server.render.fleet.fleet import Fleet
+from server.render.fleet.state import FleetState
+from server.render.forgetting.forgetting import Forgetting, Wanted
+from server.render.forgetting.todo import Todo
 from server.render.jobs.open import open_jobs
 from server.render.previews.ahead import Ahead
 from server.render.previews.collect import Collector, Pinned
@@ -30,11 +34,12 @@ __all__ = ["Pictures", "PreviewSources", "open_previews"]
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What the server has of previews: asking for them, making them ahead, taking away the unused."""
+    """What the server has of previews: asking for them, making them ahead, taking them away here and at the hosts."""
 
     previews: Previews
     ahead: Ahead
     collector: Collector
+    forgetting: Forgetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class PreviewSources:
     """What pictures are made of, and where they are kept."""
 
     objects: Objects
+    references: References
     catalog: Catalog
     characters: CharacterStore
     loras: Registry
@@ -67,7 +73,8 @@ async def open_previews(
     async with AsyncExitStack() as stack:
         jobs = await stack.enter_async_context(open_jobs(redis, waiting_most=settings.render_waiting))
         subjects = Subjects(sources.characters, catalog, fleet)
-        shelf, meters = Shelf(redis.busy, jobs, objects), PreviewMeters(registry)
+        todo = Todo(redis.busy)
+        shelf, meters = Shelf(redis.busy, jobs, objects, todo), PreviewMeters(registry)
         purse = Purse(ledger, jobs, int(settings.render_cost * 1_000_000))
         previews = Previews(jobs, subjects, shelf, purse, gate, meters)
         ahead = Ahead(previews, catalog, fleet, redis.busy, most=settings.prerender_most, tier=settings.default_tier)
@@ -76,7 +83,17 @@ async def open_previews(
             catalog.looks.on_put(ahead.look_changed)
             sources.loras.on_move(ahead.lora_moved)
         collector = Collector(redis.busy, shelf, subjects, objects, pinned, days=settings.preview_days)
+        forgetting = Forgetting(todo, fleet, FleetState(redis.busy), _wanted(sources))
+        sources.references.on_gone(forgetting.references)
         await stack.enter_async_context(running(redis.busy, jobs, purse, ahead, collector, meters))
+        await stack.enter_async_context(forgetting.running())
         if settings.comfy_hosts and settings.render_workers:
             await stack.enter_async_context(running_workers(settings, redis, settings.render_workers))
-        yield Pictures(previews, ahead, collector)
+        yield Pictures(previews, ahead, collector, forgetting)
+
+
+def _wanted(sources: PreviewSources) -> Wanted:
+    async def wanted(references: Collection[str]) -> set[str]:
+        return await sources.references.brought(references) | await sources.catalog.items.shown(references)
+
+    return wanted

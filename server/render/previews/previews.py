@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -23,7 +24,7 @@ from server.render.previews.shelf import Shelf, Wanted, as_asked, of_job
 from server.render.previews.subject import MAX_SCENE, Pair, Subject, Subjects, check_wearable
 from server.render.previews.types import Person, Preview
 
-__all__ = ["MOST_STATES", "Previews", "wanted"]
+__all__ = ["MOST_STATES", "Erased", "Previews", "wanted"]
 
 MOST_STATES = 500
 """Items of a shop page that are looked at in one call."""
@@ -33,6 +34,14 @@ _REMEMBERED = 4_096
 _NO_PREVIEW = "There is no such preview."
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many private previews went, and the keys of all that hosts are told to forget."""
+
+    previews: int
+    keys: set[str]
 
 
 class Previews:
@@ -216,12 +225,12 @@ class Previews:
             gone += 1
         return gone
 
-    async def erase(self, tenant: str, user: str) -> int:
-        """Takes away everything that is one person's: their private previews and what they wait for. How many."""
-        await self.jobs.erase(tenant, user)
+    async def erase(self, tenant: str, user: str) -> Erased:
+        """Takes away everything that is one person's: their private previews and what they wait for."""
+        keys = await self.jobs.erase(tenant, user)
         mine = [preview.key for preview in await self.shelf.owned(tenant, user)]
         await self.shelf.remove(tenant, mine)
-        return len(mine)
+        return Erased(len(mine), keys.union(mine))
 
     async def export(self, tenant: str, user: str) -> list[dict[str, Any]]:
         """A person's private previews, as JSON has them."""

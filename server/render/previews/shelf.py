@@ -8,6 +8,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from server.errors import NotFound
+from server.render.forgetting.things import of_record
+from server.render.forgetting.todo import Todo
 from server.render.jobs.jobs import Jobs
 from server.render.jobs.scripts import STORE, key
 from server.render.jobs.types import Job
@@ -23,6 +26,7 @@ START_FRAMES = 8
 """Sizes of one picture that are kept."""
 _NOTED = 50_000
 _PAGE = 500
+MAX_RECORD = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,11 @@ class Wanted:
 class Shelf:
     """Reads and removes previews. Every method may raise `StoreUnavailable`."""
 
-    def __init__(self, state: Redis, jobs: Jobs, objects: Objects) -> None:
+    def __init__(self, state: Redis, jobs: Jobs, objects: Objects, todo: Todo) -> None:
         self._state = state
         self._jobs = jobs
         self._objects = objects
+        self._todo = todo
         self._noted: set[tuple[str, str]] = set()
 
     async def find(self, tenant: str, key_: str) -> Preview | None:
@@ -154,11 +159,23 @@ class Shelf:
         return found
 
     async def remove_files(self, folder: str) -> None:
-        """Everything that lies in a preview's folder; first the record, for without it nothing counts."""
+        """Everything that lies in a preview's folder, and what the host that made it has left of it. Of the files the
+        record goes first, for without it nothing counts."""
+        await self._leave_host(folder)
         paths = [stored.path async for stored in self._objects.list(folder)]
         paths.sort(key=lambda path: path != places.record(folder))
         for path in paths:
             await self._objects.delete(path)
+
+    async def _leave_host(self, folder: str) -> None:
+        """Notes for the host that made it to forget it, as long as the record still says which that was."""
+        try:
+            record = json.loads(await self._objects.get(places.record(folder), most=MAX_RECORD))
+        except (NotFound, ValueError):
+            return
+        place = of_record(record)
+        if place is not None:
+            await self._todo.add(*place)
 
 
 def ready(raw: str) -> Preview:

@@ -2,22 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 from redis.asyncio import Redis
 
 from server.ending import end
-from server.errors import VestigeError
-from server.frames import frames, kinds
 from server.render.jobs.jobs import Jobs
 from server.render.jobs.scripts import STORE, key
 from server.render.previews.ahead import Ahead
 from server.render.previews.collect import Collector
 from server.render.previews.meters import PreviewMeters
 from server.render.previews.purse import Purse
+from server.repeating import every
 from server.stores.errors import store_errors
 
 __all__ = ["running"]
@@ -26,8 +24,6 @@ SETTLE_SECONDS = 1.0
 PLAN_SECONDS = 1.0
 SHOW_SECONDS = 5.0
 COLLECT_SECONDS = 86_400.0
-
-_log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -43,30 +39,16 @@ async def running(
         await collector.collect(dry_run=False)
 
     works = [
-        _every("settle", SETTLE_SECONDS, purse.settle_all),
-        _every("prerender", PLAN_SECONDS, ahead.step),
-        _every("show", SHOW_SECONDS, show),
-        _every("collect", COLLECT_SECONDS, collect, at_once=False),
+        every("settle", SETTLE_SECONDS, purse.settle_all),
+        every("prerender", PLAN_SECONDS, ahead.step),
+        every("show", SHOW_SECONDS, show),
+        every("collect", COLLECT_SECONDS, collect, at_once=False),
     ]
     tasks = [asyncio.create_task(work, name="previews-upkeep") for work in works]
     try:
         yield
     finally:
         await end(tasks)
-
-
-async def _every(name: str, seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = True) -> None:
-    """Again and again; what does not answer is waited for, and a bug is logged and does not end it."""
-    if not at_once:
-        await asyncio.sleep(seconds)
-    while True:
-        try:
-            await work()
-        except VestigeError as error:
-            _log.warning("previews_upkeep_waits", step=name, reason=error.message)
-        except Exception as error:
-            _log.error("previews_upkeep_failed", step=name, error=kinds(error), frames=frames(error))
-        await asyncio.sleep(seconds)
 
 
 async def _show(state: Redis, jobs: Jobs, meters: PreviewMeters) -> None:

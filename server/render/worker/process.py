@@ -21,6 +21,7 @@ from server.loras.registry import Registry
 from server.metrics import Metrics
 from server.render.fleet.config import host_configs, open_fleet
 from server.render.fleet.fleet import Fleet
+from server.render.forgetting.todo import Todo
 from server.render.jobs.jobs import Jobs
 from server.render.jobs.open import open_jobs
 from server.render.jobs.queue import QUEUES, actor_name, make_broker
@@ -84,7 +85,7 @@ async def opened(settings: Settings) -> AsyncIterator[Worker]:
         jobs = await stack.enter_async_context(open_jobs(redis))
         hosts = [(host.name, host.url, host.token) for host in host_configs(settings)]
         pusher = await stack.enter_async_context(open_pusher(hosts, objects, Registry(redis.busy)))
-        shelf = Shelf(redis.busy, jobs, objects)
+        shelf = Shelf(redis.busy, jobs, objects, Todo(redis.busy))
         renderer = Renderer(fleet, objects, References(objects, redis.busy), pusher, shelf)
         worker = Worker(jobs, fleet, renderer, redis.state, name=name)
         await stack.enter_async_context(fleet.watching())

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,12 +16,13 @@ from server.loras.push import Pusher
 from server.loras.records import LoraVersion
 from server.render.fleet.fleet import Fleet
 from server.render.fleet.types import Claim
+from server.render.forgetting.things import place
 from server.render.graphs.localise import by_catalog
 from server.render.graphs.nodes import Graph
 from server.render.host import MAX_PICTURE, ComfyHost
 from server.render.jobs.types import Order
 from server.render.previews import places
-from server.render.previews.shelf import Shelf
+from server.render.previews.shelf import MAX_RECORD, Shelf
 from server.render.run import run
 from server.render.types import Frame, PictureRef, Progress, Rendered
 from server.render.types import Graph as ApiGraph
@@ -35,7 +37,6 @@ STALLED_SECONDS = 600.0
 """A render that does not move for so long hangs: its host is told to drop it, and it is tried again."""
 FETCHES = 4
 FETCH_SECONDS = 0.3
-MAX_RECORD = 4 << 20
 
 Reference = Callable[[], Awaitable[bytes]]
 
@@ -48,6 +49,16 @@ class Result:
     def __init__(self, preview: Mapping[str, Any], seconds: float | None) -> None:
         self.preview = json.dumps(preview, ensure_ascii=False)
         self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Who made a picture, under which prompt id, where it is there, and how long it took (seconds)."""
+
+    host: str
+    prompt_id: str
+    picture: PictureRef
+    seconds: float | None
 
 
 class Renderer:
@@ -106,26 +117,26 @@ class Renderer:
         reference = order.reference
         picture = None if reference is None else (lambda: self._references.content(reference))
         graph = await self._localised(order.graph, claim, picture)
-        rendered = await self._run(held, claim, host, graph, frames)
+        rendered = await self._run(held, claim, host, _sent(graph, order, claim), frames)
+        ref = _saved(host, rendered, order.graph.output)
         try:
-            made = await self._fetch(host, rendered, order)
+            made = await self._fetch(host, ref)
         except HostUnavailable:
             raise
         except RenderError:
             if claim.keyed:  # its pack still says that the picture is there
-                await host.pack.forget(order.key)
+                await host.pack.drop(order.key)
+            await host.free()  # and ComfyUI would say so again, without making it
             raise
-        return await self._store(held, made, graph, claim.host, rendered)
+        return await self._store(held, made, graph, _Origin(claim.host, rendered.prompt_id, ref, rendered.seconds))
 
-    async def _store(
-        self, held: Held, made: Picture, graph: ApiGraph, host: str | None = None, rendered: Rendered | None = None
-    ) -> Result:
-        """The picture, then its record, without which it does not count. `rendered` None: no host made it for this."""
+    async def _store(self, held: Held, made: Picture, graph: ApiGraph, origin: _Origin | None = None) -> Result:
+        """The picture, then its record, without which it does not count. `origin` None: no host made it for this."""
         folder = places.folder(held.key, held.id)
-        record = _record(held, host, rendered.prompt_id if rendered else None, graph, made)
+        record = _record(held, graph, origin, made)
         await self._objects.put(places.picture(folder), made.data)
         await self._objects.put(places.record(folder), json.dumps(record, ensure_ascii=False).encode())
-        return Result(record["preview"], rendered.seconds if rendered else None)
+        return Result(record["preview"], origin.seconds if origin else None)
 
     async def remove(self, held: Held) -> None:
         """Takes away what was stored for a job."""
@@ -175,9 +186,8 @@ class Renderer:
             await self.drop(claim.host, held.prompt_id)
             raise RenderError(f"{host} did not get on with the render for {self._stalled:.0f} s.") from None
 
-    async def _fetch(self, host: ComfyHost, rendered: Rendered, order: Order) -> Picture:
+    async def _fetch(self, host: ComfyHost, ref: PictureRef) -> Picture:
         """The picture, asked for again where it came damaged."""
-        ref = _saved(host, rendered, order.graph.output)
         for attempt in range(FETCHES):
             try:
                 return await asyncio.to_thread(clean, await host.fetch(ref))
@@ -195,14 +205,28 @@ def _loras(graph: Graph) -> Iterator[LoraVersion]:
             yield LoraVersion(name, int(version), file.sha256)
 
 
+def _sent(graph: ApiGraph, order: Order, claim: Claim) -> ApiGraph:
+    """The graph as it is submitted: the host's pack finds the picture by its key when it is to forget it. Without the
+    pack nobody could delete it there, so it is temporary, and goes at the latest when ComfyUI is started again.
+
+    The name is never another picture's: ComfyUI gives out what it made before under the name that it had.
+    """
+    node = graph[order.graph.output]
+    if claim.keyed:
+        saving = {**node, "inputs": {**node["inputs"], "filename_prefix": f"vestige/{order.key}"}}
+    else:
+        saving = {**node, "class_type": "PreviewImage", "inputs": {"images": node["inputs"]["images"]}}
+    return {**graph, order.graph.output: saving}
+
+
 def _saved(host: ComfyHost, rendered: Rendered, node: str) -> PictureRef:
-    for ref in rendered.pictures:
-        if ref.node == node:
-            return ref
+    for one in rendered.outputs.get(node, {}).get("images") or ():
+        if isinstance(one, Mapping) and one.get("filename"):
+            return PictureRef(node, str(one["filename"]), str(one.get("subfolder", "")), str(one.get("type")))
     raise RenderError(f"{host} ended the render without a picture: look at its log.")
 
 
-def _record(held: Held, host: str | None, prompt_id: str | None, graph: ApiGraph, made: Picture) -> dict[str, Any]:
+def _record(held: Held, graph: ApiGraph, origin: _Origin | None, made: Picture) -> dict[str, Any]:
     """Everything about a picture; what end users may see of it is under `preview`."""
     order, now = held.order, datetime.now(UTC).isoformat()
     preview = {
@@ -221,8 +245,9 @@ def _record(held: Held, host: str | None, prompt_id: str | None, graph: ApiGraph
         "version": 1,
         "preview": preview,
         "provenance": dict(order.facts),
-        "host": host,
-        "prompt_id": prompt_id,
+        "host": origin and origin.host,
+        "prompt_id": origin and origin.prompt_id,
+        "file": origin and place(origin.picture),
         "rendered": now,
         "workflow": graph,
     }

@@ -16,6 +16,9 @@
 --   preview:<tenant>:<key>  a picture that is there (JSON)
 --   previews:<tenant>       all of them, by when they were made
 --   totals                  counters
+--   forget:<host>           what a host is to forget, by when it is to be asked (server/render/forgetting)
+--   forget-hosts            hosts that have such a list; forget-why: why it could not be done, by host;
+--   forget-gone             since when a host is in nobody's settings; forget-freed:<host>: its memory was, lately
 local prefix = KEYS[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -64,6 +67,30 @@ local function requeue(id, h)
   if h.state ~= 'waiting' then move(id, h, 'waiting') end
 end
 
+-- Notes something that a host is to forget, also where it is being forgotten this moment.
+local function to_forget(host, thing)
+  if not host or host == '' then return end
+  redis.call('ZADD', key('forget', host), whole(now), thing)
+  redis.call('SADD', key('forget-hosts'), host)
+end
+
+-- Notes that hosts are to forget what they were sent of a job, which has ended or begins anew. Of one that was erased
+-- they forget everything: the reference may have got there after all others were told to forget it.
+local function leave_hosts(h)
+  local function leave(host, prompt_id)
+    to_forget(host, 'render:' .. prompt_id .. ':' .. h.key)
+    if h.erased then
+      to_forget(host, 'memory')
+      if (h.reference or '') ~= '' then to_forget(host, 'reference:' .. h.reference) end
+    end
+  end
+  if h.prompt_id and h.host then leave(h.host, h.prompt_id) end
+  for place in string.gmatch(h.stale or '', '%S+') do
+    local host, prompt_id = string.match(place, '^(.*)/(.-)$')
+    if host then leave(host, prompt_id) end
+  end
+end
+
 local function forget(id, h) -- everything of a job
   for _, asker in ipairs(redis.call('SMEMBERS', key('askers', id))) do
     if asker ~= '' then redis.call('SREM', key('of', h.tenant .. '/' .. asker), id) end
@@ -86,6 +113,7 @@ local function finish(id, h, state)
   local at = key('key', h.tenant, h.key)
   if redis.call('GET', at) == id then redis.call('DEL', at) end
   move(id, h, state)
+  leave_hosts(h)
   redis.call('HSET', key('job', id), 'ended', whole(now))
   redis.call('HDEL', key('job', id), 'claim', 'worker', 'cancelling')
   local seconds = (state == 'failed' or state == 'dead') and DEAD_SECONDS or ENDED_SECONDS

@@ -7,6 +7,7 @@ local id, h = ARGV[1], holds(ARGV[1], ARGV[2])
 if not h then return 0 end
 if ARGV[4] == 'drop' then
   redis.call('HDEL', key('job', id), 'prompt_id', 'host')
+  leave_hosts(h)
   if h.cancelling then
     finish(id, h, 'cancelled')
     return 1

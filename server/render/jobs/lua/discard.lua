@@ -14,6 +14,8 @@ for _, id in ipairs(ARGV) do
       finish(id, h, 'cancelled')
     else
       redis.call('HSET', key('job', id), 'cancelling', '1', 'erased', '1')
+      h.erased = '1'
+      leave_hosts(h) -- now already, so that it is known to be on its way; and again once its worker is done
       redis.call('HDEL', key('job', id), 'order') -- whoever works on it has it, and nobody will begin it anew
       if redis.call('GET', key('key', h.tenant, h.key)) == id then redis.call('DEL', key('key', h.tenant, h.key)) end
       if h.state == 'waiting' then requeue(id, h) end

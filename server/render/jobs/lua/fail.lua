@@ -5,6 +5,7 @@ local id, h = ARGV[1], holds(ARGV[1], ARGV[2])
 if not h then return 0 end
 if ARGV[3] == 'cancelled' and not h.cancelling then
   redis.call('HDEL', key('job', id), 'prompt_id', 'host', 'claim', 'worker')
+  leave_hosts(h)
   h.share = '0'
   requeue(id, h)
   tell(id, h, 'job')
