@@ -1,6 +1,7 @@
 """`vestige routing`: checks a routing policy, and shows which models it gives whom."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +72,10 @@ def table(
     config: ConfigFile = None,
 ) -> None:
     """Print which models each tier gets in each mode."""
-    name, text = _read(file, load_for(context, config, data).settings)
+    settings = load_for(context, config, data).settings
+    name, text = _read(file, settings)
+    if file is None and settings.routing is None and not as_markdown:
+        print("No routing file is set: this is the example that ships, not what this server does.", file=sys.stderr)
     policy, problems = read_policy(text)
     if policy is None:
         raise SettingsError(f"{problems[0].at(name)}.")
