@@ -49,6 +49,14 @@ export function openDialog({ title, body, actions = [], wide = false }) {
     h("div", { class: "dialog__body" }, body, problem),
     buttons.length > 0 && h("div", { class: "dialog__foot" }, buttons),
   );
+  // Enter in a line of text does what the dialog is for, as in a form; never what cannot be undone.
+  dialog.addEventListener("keydown", (event) => {
+    const { target } = event;
+    if (event.key !== "Enter" || event.isComposing || event.defaultPrevented) return;
+    if (!(target instanceof HTMLInputElement) || !["text", "number"].includes(target.type)) return;
+    event.preventDefault();
+    buttons[actions.findIndex((one) => one.kind === "primary")]?.click();
+  });
   // A press on the backdrop lands on the dialog element itself.
   let pressedOutside = false;
   dialog.addEventListener("pointerdown", (event) => {
