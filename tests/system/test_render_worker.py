@@ -129,7 +129,10 @@ async def test_no_worker_runs_without_a_host_and_none_where_none_is_wanted(tmp_p
         code, out, err = await vestige_run("previews", "jobs", "--data", str(server.data))
         assert code == 0 and asked["job"]["id"] in out and "no_worker" in out, err
         code, out, err = await vestige_run("previews", "collect", "--data", str(server.data))
-        assert (code, out.strip()) == (0, "0 of 0 pictures, 0.0 MB: would go (--delete deletes them)."), err
+        assert (code, out.strip()) == (
+            0,
+            "0 of 0 pictures that are old enough (preview_days), 0.0 MB: would go (--delete deletes them).",
+        ), err
         async with beside(server, fake):
             await ready(server, body)
         assert await server.stop() == 0
