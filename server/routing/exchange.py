@@ -17,7 +17,7 @@ from server.routing.clock import Clock
 from server.routing.failures import Report, Target, Unreachable, read_report
 from server.routing.options import Options, SecretHeaders
 from server.routing.sse import EventReader, EventTooLarge
-from server.routing.wire import Chunk, Dialect, chunk_of, joined, read_chunks
+from server.routing.wire import Chunk, Dialect, chunk_of, read_chunks
 
 MAX_BODY = 4 << 20  # bytes of an answer that is not a stream
 MAX_ERROR = 64 << 10
@@ -164,7 +164,7 @@ class Exchange:
             except EventTooLarge as error:
                 raise ModelUnavailable(f"{target} sent an event too large to be one.", model=target.model) from error
             said = list(takewhile(_goes_on, events))
-            for chunk in _together(said, target):
+            for chunk in _said(said, target):
                 ended = ended or chunk.reason is not None
                 if chunk.alive:
                     clock.alive()
@@ -222,28 +222,16 @@ def _goes_on(event: str) -> bool:
     return event.strip() != "[DONE]"
 
 
-def _together(events: Iterable[str], target: Target) -> Iterator[Chunk]:
-    """What events that arrived together say: text as one chunk, since all that follows costs the same for each.
+def _said(events: Iterable[str], target: Target) -> Iterator[Chunk]:
+    """What events that arrived together say.
 
     Raises:
         ModelUnavailable: one of them cannot be read; what those before it say came already.
     """
-    held: list[Chunk] = []
     try:
-        for chunk in read_chunks([event for event in events if event and not event.isspace()]):
-            if held and not (chunk.plain and (chunk.model, chunk.id) == (held[0].model, held[0].id)):
-                yield joined(held)
-                held = []
-            if chunk.plain:
-                held.append(chunk)
-            else:
-                yield chunk
+        yield from read_chunks([event for event in events if event and not event.isspace()])
     except (ValueError, RecursionError) as error:
-        if held:
-            yield joined(held)
         raise _unreadable(target) from error
-    if held:
-        yield joined(held)
 
 
 def _broken(target: Target) -> ModelUnavailable:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
 from typing import Any
@@ -23,6 +23,8 @@ _QUIET_DELTA = frozenset({"role", "content"})
 _QUIET_BODY = frozenset(
     {"choices", "created", "id", "model", "object", "provider", "service_tier", "system_fingerprint"}
 )
+_Speaker = tuple[str, str]
+"""Which model, and which generation of its."""
 
 
 class Dialect(Enum):
@@ -97,8 +99,8 @@ def _messages(messages: Sequence[PromptMessage], *, breakpoints: bool) -> list[d
 
 @dataclass(slots=True)  # not frozen: that would make each of a stream's many dear
 class Chunk:
-    """What one event of the stream says. `text` is visible; `alive` means the model is at work, seen or not; `plain`
-    that there is text and nothing else."""
+    """What one event of the stream says, or several that hold text alone. `text` is visible; `alive` means the model is
+    at work, seen or not."""
 
     text: str = ""
     alive: bool = False
@@ -109,18 +111,40 @@ class Chunk:
     usage: Usage | None = None
     error: Any = None
     id: str | None = None
-    plain: bool = field(default=False, compare=False)
 
 
 def read_chunks(events: Sequence[str]) -> Iterator[Chunk]:
-    """What the data of events that arrived together says, one by one.
+    """What the data of events that arrived together says: text as one chunk, since all that follows costs the same for
+    each, and what holds anything else one by one.
 
     Raises:
         ValueError: one is not a JSON object; what those before it say came already.
         RecursionError: one is nested so deeply that no reader takes it.
     """
-    for body in _as_one_list(events) or map(json.loads, events):
-        yield _nothing_but_text(body) or chunk_of(body)
+    texts: list[str] = []
+    speaker: _Speaker | None = None
+    try:
+        for body in _as_one_list(events) or map(json.loads, events):
+            text, who = _nothing_but_text(body)
+            if texts and who != speaker:
+                yield _spoken(texts, speaker)
+                texts = []
+            speaker = who
+            if who is None:
+                yield chunk_of(body)
+            else:
+                texts.append(text)
+    except (ValueError, RecursionError):
+        if texts:
+            yield _spoken(texts, speaker)
+        raise
+    if texts:
+        yield _spoken(texts, speaker)
+
+
+def _spoken(texts: Sequence[str], speaker: _Speaker | None) -> Chunk:
+    model, id = speaker or (None, None)
+    return Chunk("".join(texts), alive=True, model=model, id=id)
 
 
 def _as_one_list(events: Sequence[str]) -> list[object] | None:
@@ -132,24 +156,21 @@ def _as_one_list(events: Sequence[str]) -> list[object] | None:
     return bodies if len(bodies) == len(events) else None  # else some were parts of one, and no JSON by themselves
 
 
-def _nothing_but_text(body: Any) -> Chunk | None:
-    """What nearly every chunk of a stream is, read at half the cost; None for any other, which `chunk_of` reads."""
+def _nothing_but_text(body: Any) -> tuple[str, _Speaker | None]:
+    """What nearly every event of a stream says, read at half the cost; nobody for any other, which `chunk_of` reads."""
     try:
         choice = body["choices"][0]
         text = choice["delta"]["content"]
         model, id = body["model"], body["id"]
     except (KeyError, TypeError, IndexError):
-        return None
+        return "", None
     if not (type(text) is type(model) is type(id) is str and text and 0 < len(model) <= MAX_MODEL):
-        return None
-    if not (_QUIET_DELTA.issuperset(choice["delta"]) and _QUIET_BODY.issuperset(body)) or choice.get("error"):
-        return None
-    return None if choice.get("finish_reason") is not None else Chunk(text, alive=True, model=model, id=id, plain=True)
-
-
-def joined(chunks: Sequence[Chunk]) -> Chunk:
-    """Plain chunks of one model as one."""
-    return chunks[0] if len(chunks) == 1 else replace(chunks[0], text="".join(chunk.text for chunk in chunks))
+        return "", None
+    if not (_QUIET_DELTA.issuperset(choice["delta"]) and _QUIET_BODY.issuperset(body)):
+        return "", None
+    if choice.get("error") or choice.get("finish_reason") is not None:
+        return "", None
+    return text, (model, id)
 
 
 def chunk_of(body: object) -> Chunk:

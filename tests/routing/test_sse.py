@@ -52,9 +52,28 @@ def test_it_does_not_matter_where_the_network_cuts(texts: list[str], end: str, d
     assert read(*chunks) == texts
 
 
+PIECES = (
+    b"data: a\n\n", b"data: \xc3", b"\xb6\n\n", b"data:b\n\n", b"data: c\n", b"\n", b"\r", b": x\n\n", b"data: ",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9))
+def test_whole_events_in_one_chunk_are_read_as_byte_by_byte(parts: list[bytes]) -> None:
+    stream = b"data: first\n\n", b"".join(parts)
+    assert read(*stream) == read(*(bytes([byte]) for byte in b"".join(stream)))
+
+
 def test_one_byte_at_a_time() -> None:
     stream = "data: żółw\r\n\r\ndata: b\r\ndata: c\r\n\r\n".encode()
     assert read(*(bytes([byte]) for byte in stream)) == ["żółw", "b\nc"]
+
+
+def test_the_quick_way_has_the_same_bound() -> None:
+    reader = EventReader(max_event=100)
+    assert reader.feed(b"data: a\n\n") == ["a"]
+    assert reader.feed(b"data: a\n\n" * 50) == ["a"] * 50
+    with pytest.raises(EventTooLarge):
+        reader.feed(b"data: " + b"x" * 101 + b"\n\n")
 
 
 @pytest.mark.parametrize(

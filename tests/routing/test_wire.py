@@ -235,9 +235,13 @@ def test_the_quick_way_to_read_a_chunk_reads_what_the_other_does(body: dict[str,
     assert list(read_chunks([json.dumps(body)])) == [chunk_of(body)]
 
 
-def test_events_that_came_together_are_read_as_each_for_itself() -> None:
-    events = [json.dumps({**QUICK, "choices": [{"delta": {"content": text}}]}) for text in ("a", "b,]", "[{")]
-    assert [chunk.text for chunk in read_chunks(events)] == ["a", "b,]", "[{"]
+def test_text_that_came_together_is_one_chunk_and_all_else_stays_apart() -> None:
+    def event(text: str, **more: object) -> str:
+        return json.dumps({**QUICK, "choices": [{"delta": {"content": text}}], **more})
+
+    events = [event("a"), event("b,]"), event("[{"), event("c", model="another"), event("d", id="y"), event("e")]
+    events += [event("f", usage={}), event("g", usage={}), event("h")]
+    assert [chunk.text for chunk in read_chunks(events)] == ["ab,][{", "c", "d", "e", "f", "g", "h"]
 
 
 @pytest.mark.parametrize(

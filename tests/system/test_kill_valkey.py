@@ -35,7 +35,7 @@ async def kill_valkey(world: World) -> None:
 
 async def persist(world: World, talk: Conversation, one: Said) -> None:
     """Sends it again with its key until it is done; on the way only typed errors are allowed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while one.reply is None:
             await asyncio.sleep(0.05)
             await talk.follow(world.server, one)
@@ -45,7 +45,7 @@ async def persist(world: World, talk: Conversation, one: Said) -> None:
 
 async def recovered(world: World) -> None:
     """Returns once the server says that it is ready; until then it says that it is not, and why."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             status, body = await world.server.ask("GET", "/ready")
             assert (await world.server.ask("GET", "/health"))[0] == 200
