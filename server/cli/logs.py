@@ -9,8 +9,12 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 _CHATTY = ("chromadb", "httpx", "httpcore", "asyncio", "aiohttp", "urllib3", "opentelemetry")
 
 
-def configure_logging(level: str, *, as_json: bool = False) -> None:
-    """Log lines on stderr: coloured for a terminal, plain otherwise, JSON on request."""
+def configure_logging(level: str, *, as_json: bool = False, for_good: bool = False) -> None:
+    """Log lines on stderr: coloured for a terminal, plain otherwise, JSON on request.
+
+    Args:
+        for_good: the process keeps this set-up to its end, so that each logger is made once and not for every line.
+    """
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -27,7 +31,7 @@ def configure_logging(level: str, *, as_json: bool = False) -> None:
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),  # a line nobody wants costs nothing
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=for_good,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

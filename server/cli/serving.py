@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
     Raises:
         StartupError: one line that says why it cannot start.
     """
-    configure_logging(settings.log_level, as_json=settings.log_json)
+    configure_logging(settings.log_level, as_json=settings.log_json, for_good=True)
     if sys.platform == "win32":
         raise StartupError("The server runs on Linux and macOS; on Windows use WSL.")
     import uvloop

@@ -31,7 +31,7 @@ class EventReader:
         Raises:
             EventTooLarge: the reader must not be used any more.
         """
-        if not (self._first or self._line or self._data) and (quick := self._plain(chunk)):
+        if not (self._line or self._data) and (quick := self._plain(chunk)):
             return quick
         if self._after_cr and chunk:
             self._after_cr = False
@@ -73,7 +73,7 @@ class EventReader:
         if len(chunk) > self._max or chunk.count(b"\n") != 2 * len(events):
             return None
         self._size = 0
-        self._after_cr = False
+        self._first = self._after_cr = False
         return events
 
     def _grow(self, size: int) -> None:
