@@ -55,7 +55,10 @@ class HostOut(BaseModel):
 
 
 class HostList(BaseModel):
+    """`checkpoints`: what any of them lists, for whoever gives a character its look."""
+
     hosts: list[HostOut]
+    checkpoints: list[str]
 
 
 class HostsQuery(BaseModel):
@@ -72,7 +75,9 @@ class DrainIn(BaseModel):
 
 async def hosts(request: web.Request) -> web.StreamResponse:
     read_query(request, HostsQuery)
-    return json_response(HostList(hosts=[HostOut.of(state) for state in await request.app[FLEET].look()]))
+    fleet = request.app[FLEET]
+    found = [HostOut.of(state) for state in await fleet.look()]
+    return json_response(HostList(hosts=found, checkpoints=await fleet.checkpoints()))
 
 
 async def drain(request: web.Request) -> web.StreamResponse:

@@ -36,6 +36,7 @@ async def test_hosts_are_seen_drained_and_probed(server: Server, host: FakeComfy
     assert (gpu1["name"], gpu1["usable"], gpu1["pack"], gpu1["opened"]) == ("gpu1", True, "vestige", True)
     assert (gpu2["usable"], gpu2["healthy"]) == (False, False)
     assert "gpu2 cannot be reached" in gpu2["why"]
+    assert found["checkpoints"] == ["pony/halina-base.safetensors", "sdxl.safetensors"]
     assert TOKEN not in str(found)
 
     status, drained = await server.ask("POST", f"{HOSTS}/gpu1/drain", json={"on": True})

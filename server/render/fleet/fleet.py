@@ -259,6 +259,11 @@ class Fleet:
         offers, _ = await self._offers(0)
         return await self._watcher.states(await self._watcher.files(offers))
 
+    async def checkpoints(self) -> list[str]:
+        """What the hosts list as checkpoints, all of them together."""
+        offers, _ = await self._offers()
+        return _all(offers, "checkpoints")
+
     async def drain(self, name: str, on: bool) -> HostState:
         """With `on` the host finishes what it has and gets nothing new; without, it is used again."""
         self.host(name)

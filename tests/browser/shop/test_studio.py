@@ -35,6 +35,7 @@ async def test_a_look_is_given_and_its_pictures_say_how_they_were_made(visit: Ar
     await page.goto(f"{olga.api.url}/#/studio")
     await page.get_by_role("button", name="Give the look of Vera").click()
     dialog = page.get_by_role("dialog")
+    await expect(dialog.locator(f"datalist option[value='{LOOK['checkpoint']}']")).to_be_attached()
     await dialog.get_by_label("Checkpoint, as the hosts list it").fill(LOOK["checkpoint"])
     await dialog.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("button", name="Change the look of Vera")).to_be_visible()

@@ -90,6 +90,17 @@ export class LooksSection {
     }, sentence);
   }
 
+  /** What there is to choose from, while one may write anything. @param {HTMLElement} checkpoints @param {HTMLElement} loras */
+  async #offer(checkpoints, loras) {
+    try {
+      const [hosts, versions] = await Promise.all([this.app.api.hosts(), this.app.api.loras()]);
+      fill(checkpoints, hosts.checkpoints.map((value) => h("option", { value })));
+      fill(loras, [...new Set(versions.loras.map((one) => one.name))].map((value) => h("option", { value })));
+    } catch {
+      // Nothing is offered, and the field is as it was.
+    }
+  }
+
   /** @param {import("../../../types.js").CharacterSummary} character @param {Look|null} look */
   #edit(character, look) {
     const field = (/** @type {string} */ label, /** @type {string} */ value, /** @type {Record<string, string>} */ more = {}) => {
@@ -97,8 +108,11 @@ export class LooksSection {
       const input = h("input", { id, class: "input", type: "text", value, autocomplete: "off", spellcheck: "false", ...more });
       return { input, el: h("div", { class: "field" }, h("label", { class: "label", for: id }, label), input) };
     };
-    const checkpoint = field("Checkpoint, as the hosts list it", look?.checkpoint ?? "", { required: "" });
-    const lora = field("Character LoRA (a name, or name@2 for one version)", look?.lora ?? "");
+    const checkpoints = h("datalist", { id: uid("checkpoints") });
+    const loras = h("datalist", { id: uid("loras") });
+    const checkpoint = field("Checkpoint, as the hosts list it", look?.checkpoint ?? "", { required: "", list: checkpoints.id });
+    const lora = field("Character LoRA (a name, or name@2 for one version)", look?.lora ?? "", { list: loras.id });
+    void this.#offer(checkpoints, loras);
     const preset = field("Preset (name@3; takes the place of the tuning)", look?.preset ?? "");
     const prompt = field("Scene", look?.scene.prompt ?? "full body photo, standing, plain background, soft light", { dir: "auto" });
     const negative = field("Not in the picture", look?.scene.negative ?? "blurry, low quality, cropped, deformed", { dir: "auto" });
@@ -109,7 +123,7 @@ export class LooksSection {
     openDialog({
       title: `The look of ${character.name}`,
       wide: true,
-      body: h("div", { class: "stack" }, checkpoint.el, lora.el, preset.el, prompt.el, h("p", { class: "hint" }, "Scene and composition only: the character comes from the LoRA, the garment from the item."), negative.el, h("div", { class: "fields" }, numbers.map((one) => one.el), sampler.el, scheduler.el)),
+      body: h("div", { class: "stack" }, checkpoints, loras, checkpoint.el, lora.el, preset.el, prompt.el, h("p", { class: "hint" }, "Scene and composition only: the character comes from the LoRA, the garment from the item."), negative.el, h("div", { class: "fields" }, numbers.map((one) => one.el), sampler.el, scheduler.el)),
       actions: [
         { label: "Cancel", kind: "quiet" },
         {
