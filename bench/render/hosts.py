@@ -79,6 +79,7 @@ class Host(FakeComfy):
             self.graphs.pop(old)
             client = self._clients.pop(old, "")
             self._flagged.discard(client)
+        self.saved = dict(list(self.saved.items())[-_KEPT:])
 
 
 async def main(count: int, checkpoints: int) -> None:

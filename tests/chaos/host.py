@@ -113,8 +113,8 @@ class MortalHost(FakeComfy):
         response = await handler(request)
         if not isinstance(response, web.Response) or not isinstance(response.body, bytes) or request.method == "HEAD":
             return response
-        if request.path == "/view" and request.query.get("type") == "output":
-            prompt_id = request.query["filename"].removesuffix(".png")
+        if request.path == "/view" and request.query.get("type") in ("output", "temp"):
+            prompt_id = self.saved[request.query["type"], request.query["subfolder"], request.query["filename"]]
             self._sent[prompt_id] += 1
             if self._sent[prompt_id] <= self.cuts:
                 return web.Response(body=response.body[: len(response.body) // 2], content_type="image/png")
