@@ -25,12 +25,12 @@ THIRD = "0f5c3a52-5a3c-4b8e-9d61-3f1f3f0c7a13"
 CHOSEN = ("execution_start", "execution_cached", "executing", "progress", "executed", "execution_success")
 
 
-def graph(seed: int = 991) -> Mapping[str, Any]:
+def graph(seed: int = 991, prefix: str = "fake") -> Mapping[str, Any]:
     made = Graph()
     checkpoint = made.checkpoint()
     preview = made.picture(checkpoint[0], checkpoint[1], checkpoint[2], seed=seed)
     made.nodes[preview.id]["class_type"] = "SaveImage"
-    made.set(preview, filename_prefix="fake")
+    made.set(preview, filename_prefix=prefix)
     return made.nodes
 
 
@@ -59,6 +59,8 @@ async def heard(session: aiohttp.ClientSession, url: str, prompt_id: str) -> dic
     assert entry is not None
     found["history"] = parts({key: entry[key] for key in ("status",)})
     found["outputs"] = [parts(value) for value in entry["outputs"].values()]
+    await host.forget([prompt_id, OTHER])
+    assert await host.finished(prompt_id) is None
     return found
 
 
@@ -75,17 +77,22 @@ async def test_a_render_is_told_in_the_same_words(comfyui: ComfyUI) -> None:
 async def told(session: aiohttp.ClientSession, url: str, key: str) -> dict[str, object]:
     """Everything that the fleet asks of a host, by its shape."""
     host, frames = ComfyHost(session, URL(url), token=PACK_TOKEN), list[Frame]()
+    wanted = graph(4711, f"vestige/{key}")
     stats, listing, files = await host.stats(), await host.pack.listing(), await host.pack.models()
     described = await host.describe(["KSampler", "Nobody_HasThis"])
-    rendered = await run(host, graph(4711), prompt_id=THIRD, key=key, on_frame=frames.append)
+    rendered = await run(host, wanted, prompt_id=THIRD, key=key, on_frame=frames.append)
     filed = await host.pack.filed(key, wait=10)  # the pack writes it down just after the history
     assert rendered.seconds is not None
     assert await host.pack.filed("nothing-under-this-key") is None
     assert not await host.holds("vestige/nothing.png")
-    assert await host.holds(await host.upload(PNG, "png"))
+    upload, (picture,) = await host.upload(PNG, "png"), rendered.pictures
+    assert await host.holds(upload) and await host.shows(picture)
     await host.free()
     with pytest.raises(GraphRejected, match="prompt id"):
-        await run(host, graph(4711), prompt_id=THIRD, key=f"{key}-other")
+        await run(host, wanted, prompt_id=THIRD, key=f"{key}-other")
+    assert await host.pack.forget([(THIRD, key)], [upload[8:-4]], memory=True) == {}
+    assert not (await host.holds(upload) or await host.shows(picture))
+    assert (await host.finished(THIRD), await host.pack.filed(key)) == (None, None)
     return {
         "system": sorted({"comfyui_version", "argv", "os"} & set(stats["system"])),
         "device": sorted({"name", "vram_total", "vram_free"} & set(stats["devices"][0])),

@@ -70,10 +70,9 @@ async def _worker(shared_server: Server) -> AsyncIterator[None]:
         yield
 
 
-async def rendered(comfyui: ComfyUI) -> set[str]:
-    """The prompt ids that the host has run."""
-    async with aiohttp.ClientSession() as session, session.get(f"{comfyui.url}/history") as response:
-        return set(await response.json())
+def begun(comfyui: ComfyUI) -> int:
+    """How many renders the host was ever given; its history forgets those that are stored."""
+    return comfyui.log.count("got prompt")
 
 
 async def dressed(server: Server, hint: str) -> Json:
@@ -104,7 +103,7 @@ async def ended(server: Server, id: str) -> Json:
 
 
 async def test_many_asks_are_one_render_and_the_next_one_finds_it(server: Server, comfyui: ComfyUI) -> None:
-    body, before = await dressed(server, "a wine red coat"), await rendered(comfyui)
+    body, before = await dressed(server, "a wine red coat"), begun(comfyui)
     answers = await asyncio.gather(*(server.ask("POST", "/v1/previews", json=body) for _ in range(12)))
     (id,) = {answer["job"]["id"] for status, answer in answers if status == 202}
     shares = [event.data["job"]["share"] async for event in server.job_events(id) if event.name == "job"]
@@ -113,30 +112,81 @@ async def test_many_asks_are_one_render_and_the_next_one_finds_it(server: Server
     assert job["state"] == "done", job
     status, preview = await server.ask("POST", "/v1/previews", json=body)
     assert (status, preview["state"]) == (200, "ready")
-    (new,) = await rendered(comfyui) - before
+    assert begun(comfyui) - before == 1
     status, record = await server.ask("GET", f"/v1/previews/{preview['key']}/record")
-    assert (status, record["prompt_id"], record["host"]) == (200, new, "gpu1")
+    assert (status, record["host"], record["file"]) == (200, "gpu1", f"output/vestige/{preview['key']}_00001_.png")
     assert record["provenance"]["unverified"] == []
     status, picture = await server.ask("GET", preview["url"])
     with Image.open(io.BytesIO(picture)) as image:
         assert (status, image.format, image.size, image.info.get("exif")) == (200, "WEBP", SIZE, None)
 
 
-async def test_a_picture_that_is_gone_here_is_found_again_there_and_not_rendered_anew(
-    server: Server, comfyui: ComfyUI
-) -> None:
-    """The pack has filed it under its key."""
+async def spotless(server: Server) -> None:
+    """Once the host has forgotten all that it is to."""
+    forgetting = server.app[PICTURES].forgetting
+
+    async def nothing() -> bool:
+        return not await forgetting.todo.left()
+
+    await until(nothing, 60)
+
+
+async def test_a_picture_that_is_gone_here_and_there_is_made_anew(server: Server, comfyui: ComfyUI) -> None:
+    """Though ComfyUI has not run anything else since, and would name a file that is deleted."""
     body = await dressed(server, "a bottle green coat")
     _, asked = await server.ask("POST", "/v1/previews", json=body)
     assert (await ended(server, asked["job"]["id"]))["state"] == "done"
     _, preview = await server.ask("POST", "/v1/previews", json=body)
     _, first = await server.ask("GET", preview["url"])
     await server.app[PICTURES].previews.shelf.remove("home", [preview["key"]])
-    before = await rendered(comfyui)
+    await spotless(server)
     _, asked = await server.ask("POST", "/v1/previews", json=body)
     assert (await ended(server, asked["job"]["id"]))["state"] == "done"
-    assert await rendered(comfyui) == before
     assert (await server.ask("GET", preview["url"]))[1] == first
+
+
+def pictures(comfyui: ComfyUI) -> set[str]:
+    """Every file of its folders that is, or was made from, a picture."""
+    found = (path for name in ("input", "output", "temp", "user") for path in (comfyui.base / name).rglob("*"))
+    return {str(path.relative_to(comfyui.base)) for path in found if path.suffix in (".png", ".webp", ".safetensors")}
+
+
+async def test_who_is_erased_is_nowhere_in_the_hosts_folders_nor_in_its_history(
+    server: Server, comfyui: ComfyUI
+) -> None:
+    canary = "quetzal-7731"
+    body = await dressed(server, "a plain coat")
+    _, asked = await server.ask("POST", "/v1/previews", json=body)
+    assert (await ended(server, asked["job"]["id"]))["state"] == "done"
+    await spotless(server)
+    before = pictures(comfyui)
+    _, added = await server.ask("POST", "/v1/admin/users", json={"name": "Erin"})
+    who = {"user_id": added["user"]["id"], "name": "phone", "scopes": ["catalog", "memory", "chat"]}
+    _, made = await server.ask("POST", "/v1/admin/keys", json=who)
+    erin = server.with_token(made["secret"])
+    headers = {"Content-Type": "image/png"}
+    _, reference = await erin.ask("POST", "/v1/references", data=garment("#123456"), headers=headers)
+    draft = {"title": "Mine", "category": "outfit", "reference": reference["sha256"], "private": True}
+    status, item = await erin.ask("POST", "/v1/items", json=draft)
+    assert status == 201, item
+    scenes = [{"scene": f"{canary} at night"}, {}]
+    for scene in scenes:
+        mine = {"character_id": body["character_id"], "item_id": item["id"], **scene}
+        status, asked = await erin.ask("POST", "/v1/previews", json=mine)
+        assert status == 202, asked
+        assert (await ended(erin, asked["job"]["id"]))["state"] == "done"
+    assert pictures(comfyui) - before  # the reference, at the least
+    status, answer = await erin.ask("DELETE", "/v1/memory", params={"account": "true"})
+    assert (status, answer["hosts"]) == (200, []), answer
+    await spotless(server)
+    assert pictures(comfyui) == before
+    for path in comfyui.base.rglob("*"):
+        if path.is_file() and path.parts[len(comfyui.base.parts)] not in ("models", "custom_nodes"):
+            for word in (canary, reference["sha256"]):
+                assert word not in path.name and word.encode() not in path.read_bytes(), path
+    async with aiohttp.ClientSession() as session, session.get(f"{comfyui.url}/history") as response:
+        history = await response.text()
+    assert canary not in history and reference["sha256"] not in history
 
 
 async def test_a_model_that_it_lacks_is_said_at_once(server: Server) -> None:
@@ -177,12 +227,12 @@ async def test_from_an_upload_in_the_browser_to_the_picture_on_the_page(
     nora = await visit("Nora", meets={"first_mes": "Good evening."})
     status, answer = await server.ask("PUT", f"/v1/characters/{nora.character}/look", json=LOOK)
     assert status in (200, 201), answer
-    shop, before = Shop(nora, nora.character), await rendered(comfyui)
+    shop, before = Shop(nora, nora.character), begun(comfyui)
     await shop.open()
     await shop.upload("Red dress")
     await shop.button("Preview", "Red dress").click()
     await shop.is_shown("Red dress")
     assert await shop.picture("Red dress").evaluate("(image) => [image.naturalWidth, image.naturalHeight]") == [*SIZE]
-    assert len(await rendered(comfyui) - before) == 1
+    assert begun(comfyui) - before == 1
     await shop.page.reload()
     await shop.is_shown("Red dress")
