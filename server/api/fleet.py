@@ -1,5 +1,6 @@
 """The ComfyUI hosts, for admins: how they do, which are drained, and a look at one now."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, Self
 
@@ -11,7 +12,7 @@ from server.api.auth import principal
 from server.api.body import read_json, read_query
 from server.api.respond import json_response
 from server.api.routes import Route
-from server.api.services import FLEET
+from server.api.services import FLEET, PICTURES
 from server.errors import Forbidden
 from server.render.fleet.types import HostState
 
@@ -76,7 +77,12 @@ class DrainIn(BaseModel):
 async def hosts(request: web.Request) -> web.StreamResponse:
     read_query(request, HostsQuery)
     fleet = request.app[FLEET]
-    found = [HostOut.of(state) for state in await fleet.look()]
+    stuck = await request.app[PICTURES].forgetting.stuck()
+    states = [
+        replace(state, problems=(*state.problems, stuck[state.name])) if state.name in stuck else state
+        for state in await fleet.look()
+    ]
+    found = [HostOut.of(state) for state in states]
     return json_response(HostList(hosts=found, checkpoints=await fleet.checkpoints()))
 
 

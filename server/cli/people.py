@@ -154,8 +154,10 @@ def remove_user(
         async with running_api(running) as api:
             return await api.call("DELETE", f"/v1/admin/users/{user}")
 
-    deleted = asyncio.run(remove())["deleted"]
-    print(f"{user} is removed: " + ", ".join(f"{count} {what}" for what, count in deleted.items()) + ".")
+    answer = asyncio.run(remove())
+    print(f"{user} is removed: " + ", ".join(f"{count} {what}" for what, count in answer["deleted"].items()) + ".")
+    for host in answer["hosts"]:
+        print(f"{host['name']} has {host['things']} of their renders and pictures still to delete: {host['why']}")
 
 
 def owner_link(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
+from prometheus_client import CollectorRegistry, Gauge
 
 from server.ending import end
 from server.errors import HostUnavailable, RenderError
@@ -29,6 +30,7 @@ ANSWER_SECONDS = 4.0
 LOOK_SECONDS = 0.1
 STEP_SECONDS = 1.0
 STRANGERS_SECONDS = 60.0
+SHOW_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -48,11 +50,19 @@ class Left:
 class Forgetting:
     """The server's side of it. Any number of servers may do the same; every method raises `StoreUnavailable`."""
 
-    def __init__(self, todo: Todo, fleet: Fleet, state: FleetState, wanted: Wanted) -> None:
+    def __init__(
+        self, todo: Todo, fleet: Fleet, state: FleetState, wanted: Wanted, registry: CollectorRegistry
+    ) -> None:
         self.todo = todo
         self._fleet = fleet
         self._state = state
         self._wanted = wanted
+        self._gauge = Gauge(
+            "vestige_host_to_forget",
+            "Renders and references that a host has still to delete.",
+            ("host",),
+            registry=registry,
+        )
 
     async def references(self, references: Collection[str]) -> None:
         """Notes references that are deleted here, for every host: an upload is known for a while only."""
@@ -67,6 +77,7 @@ class Forgetting:
         """Meanwhile every host is asked for what is due; one that is slow keeps no other waiting."""
         works = [every("forget", STEP_SECONDS, partial(self.step, name)) for name in self._fleet.names]
         works.append(every("forget_strangers", STRANGERS_SECONDS, self.strangers))
+        works.append(every("forget_show", SHOW_SECONDS, self.show))
         tasks = [asyncio.create_task(work, name="forgetting") for work in works]
         try:
             yield
@@ -85,6 +96,21 @@ class Forgetting:
         """Drops what hosts were to forget that are in nobody's settings any more."""
         for host, things in (await self.todo.drop_strangers(self._fleet.names)).items():
             _log.warning("forgetting_dropped", host=host, things=things, reason="The settings do not have it any more.")
+
+    async def stuck(self) -> Mapping[str, str]:
+        """What stands in the way at hosts that could not forget something when it was last tried, in a sentence."""
+        counts, why = await self.todo.counts(), await self.todo.why()
+        return {
+            host: f"{counts[host]} leftovers of renders or of people who were erased wait to be deleted there: {reason}"
+            for host, reason in why.items()
+            if counts.get(host)
+        }
+
+    async def show(self) -> None:
+        """Sets the gauge."""
+        counts = await self.todo.counts()
+        for name in self._fleet.names:
+            self._gauge.labels(name).set(counts.get(name, 0))
 
     async def left(self, keys: Collection[str], references: Collection[str]) -> list[Left]:
         """What hosts have still to forget of these, once all that answer had a moment to."""

@@ -83,7 +83,7 @@ async def open_previews(
             catalog.looks.on_put(ahead.look_changed)
             sources.loras.on_move(ahead.lora_moved)
         collector = Collector(redis.busy, shelf, subjects, objects, pinned, days=settings.preview_days)
-        forgetting = Forgetting(todo, fleet, FleetState(redis.busy), _wanted(sources))
+        forgetting = Forgetting(todo, fleet, FleetState(redis.busy), _wanted(sources), registry)
         sources.references.on_gone(forgetting.references)
         await stack.enter_async_context(running(redis.busy, jobs, purse, ahead, collector, meters))
         await stack.enter_async_context(forgetting.running())

@@ -107,6 +107,9 @@ async def test_a_host_that_is_away_forgets_when_it_is_back(make_settings: MakeSe
         (name,) = left
         assert left == {name: f"{name} answers with status 500: look at its log."}
         assert host.uploads
+        _, told = await s.server.ask("GET", "/v1/admin/hosts")
+        (problem,) = [one for host in told["hosts"] if host["name"] == name for one in host["problems"]]
+        assert problem.endswith(f"wait to be deleted there: {left[name]}")
         host.broken = False
         await spotless(s)
         assert traces(host) == []

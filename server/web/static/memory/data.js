@@ -82,9 +82,10 @@ export class DataPanel {
               word.focus();
               return false;
             }
-            const { deleted } = await app.api.deleteAll(account.checked);
+            const { deleted, hosts } = await app.api.deleteAll(account.checked);
             if (account.checked && !owner) {
               await app.signOut();
+              if (hosts.length) toast(`Deleted here. Still to be deleted where pictures are made: ${hosts.map((/** @type {{ why: string }} */ one) => one.why).join(" ")}`);
               return true;
             }
             toast(`Deleted: ${plural(deleted.messages, "message")} in ${plural(deleted.conversations, "conversation")}.`);
