@@ -16,7 +16,7 @@ pictures, the versions of everything, and the sha256 of the base and of every pi
 
 SD_SCRIPTS  a checkout of kohya-ss/sd-scripts
 PYTHON      the Python it was installed for (default: its venv, else python3)
-VESTIGE     the vestige command (default: vestige)
+VESTIGE     the vestige command (default: the one in this clone's .venv, else vestige)
 TEXT
 }
 
@@ -37,7 +37,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$config" ] || { usage >&2; exit 2; }
 [ -f "$config" ] || die "$config does not exist"
-read -r -a vestige <<<"${VESTIGE:-vestige}"
+own=$(cd "$(dirname "$0")/.." && pwd)/.venv/bin/vestige   # where scripts/serve puts it
+if [ -z "${VESTIGE:-}" ] && [ -x "$own" ]; then vestige=("$own"); else read -r -a vestige <<<"${VESTIGE:-vestige}"; fi
 command -v "${vestige[0]}" >/dev/null || die "the command ${vestige[0]} is not here: install Vestige, or say VESTIGE=/path/to/vestige"
 
 # relative paths in the configuration start where it lies
