@@ -38,10 +38,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(lora, name="lora")
 register_training(lora)
 lora.command()(grid)
-app.command()(outfit)
 app.add_typer(previews, name="previews")
-app.command()(worker)
-app.command()(telegram)
 
 
 @app.callback()
@@ -128,3 +125,9 @@ def restore(
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+# here, so that --help begins with what a person runs first
+app.command()(worker)
+app.command()(telegram)
+app.command()(outfit)
