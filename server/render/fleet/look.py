@@ -105,8 +105,11 @@ def read_offer(host: str, found: Mapping[str, Any]) -> Offer:
     return Offer(host, found["nodes"], hashes, found.get("families", {}), found.get("presets", {}))
 
 
+_OLDER = "Its pack is older than this server and deletes no pictures: update it, then restart ComfyUI."
+
+
 async def _pack(host: ComfyHost) -> tuple[bool, str | None, str | None]:
-    """Whether our pack takes our token, which process it runs in, and what is wrong where it does not take it."""
+    """Whether our pack takes our token, which process it runs in, and what is wrong with it."""
     try:
         listing = await host.pack.listing()
     except RenderError as error:
@@ -116,7 +119,8 @@ async def _pack(host: ComfyHost) -> tuple[bool, str | None, str | None]:
     if listing is None:
         return False, None, None
     process = listing.get("process")
-    return True, process if isinstance(process, str) else None, None
+    older = None if "/vestige/forget" in (listing.get("routes") or ()) else _OLDER
+    return True, process if isinstance(process, str) else None, older
 
 
 async def _restarted(host: ComfyHost, record: HostRecord, process: str | None) -> bool:

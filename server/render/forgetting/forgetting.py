@@ -22,7 +22,7 @@ from server.repeating import every
 __all__ = ["Forgetting", "Left", "Wanted"]
 
 BATCH = 200
-AWAY_SECONDS = 15.0
+AWAY_SECONDS = 5.0
 """A host that does not answer is asked again."""
 FREE_SECONDS = 600.0
 """A host's memory is freed so often at most, whoever deletes pictures: its models have to be loaded again."""
@@ -115,16 +115,14 @@ class Forgetting:
     async def left(self, keys: Collection[str], references: Collection[str]) -> list[Left]:
         """What hosts have still to forget of these, once all that answer had a moment to."""
         wanted, end = (frozenset(keys), frozenset(references)), time.monotonic() + ANSWER_SECONDS
-        while True:
+        listed = (await self.todo.left()).items()
+        things = {host: [text for text in texts if about(text, *wanted)] for host, texts in listed}
+        while things := await self.todo.still(things):
             why = await self.todo.why()
-            found = {
-                host: len([one for one in things if about(one, *wanted)])
-                for host, things in (await self.todo.left()).items()
-            }
-            left = [Left(host, count, self._why(host, why)) for host, count in found.items() if count]
-            if time.monotonic() >= end or all(one.host in why or one.host not in self._fleet.names for one in left):
-                return left
+            if time.monotonic() >= end or all(host in why or host not in self._fleet.names for host in things):
+                return [Left(host, len(texts), self._why(host, why)) for host, texts in things.items()]
             await asyncio.sleep(LOOK_SECONDS)
+        return []
 
     def _why(self, host: str, why: Mapping[str, str]) -> str:
         if host not in self._fleet.names:

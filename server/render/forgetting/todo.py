@@ -3,7 +3,7 @@
 A job's end and the note that its host is to forget it are one step: `leave_hosts` in `jobs/lua/_shared.lua`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -77,6 +77,20 @@ class Todo:
                     pipe.zrange(key("forget", host), 0, -1)
                 lists = await pipe.execute() if hosts else []
         return {host: [str(one) for one in found] for host, found in zip(hosts, lists, strict=True) if found}
+
+    async def still(self, things: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Those of these, by host, that are not forgotten yet."""
+        there = {host: list(texts) for host, texts in things.items() if texts}
+        with store_errors(STORE):
+            async with self._state.pipeline(transaction=False) as pipe:
+                for host, texts in there.items():
+                    pipe.zmscore(key("forget", host), texts)
+                scores = await pipe.execute() if there else []
+        left = {
+            host: [text for text, score in zip(texts, found, strict=True) if score is not None]
+            for (host, texts), found in zip(there.items(), scores, strict=True)
+        }
+        return {host: texts for host, texts in left.items() if texts}
 
     async def counts(self) -> Mapping[str, int]:
         """How much it is, by host."""

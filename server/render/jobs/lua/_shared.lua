@@ -24,6 +24,7 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local EVENTS, EVENT_SECONDS = 256, 86400
 local ENDED_SECONDS, DEAD_SECONDS, ENDED_KEPT = 3600, 7 * 86400, 1000
+local FORGET_MS = 1000 -- by then the worker has told what it learned of the host, and the host has filed the render
 local ENDED = {done = true, failed = true, cancelled = true, dead = true}
 
 local function whole(number) return string.format('%.0f', number) end
@@ -67,21 +68,21 @@ local function requeue(id, h)
   if h.state ~= 'waiting' then move(id, h, 'waiting') end
 end
 
--- Notes something that a host is to forget, also where it is being forgotten this moment.
-local function to_forget(host, thing)
-  if not host or host == '' then return end
-  redis.call('ZADD', key('forget', host), whole(now), thing)
+-- Notes something that a host is to forget, from a time on, also where it is being forgotten this moment.
+local function to_forget(host, thing, from)
+  redis.call('ZADD', key('forget', host), whole(from), thing)
   redis.call('SADD', key('forget-hosts'), host)
 end
 
 -- Notes that hosts are to forget what they were sent of a job, which has ended or begins anew. Of one that was erased
 -- they forget everything: the reference may have got there after all others were told to forget it.
 local function leave_hosts(h)
+  local from = h.erased and now or now + FORGET_MS
   local function leave(host, prompt_id)
-    to_forget(host, 'render:' .. prompt_id .. ':' .. h.key)
+    to_forget(host, 'render:' .. prompt_id .. ':' .. h.key, from)
     if h.erased then
-      to_forget(host, 'memory')
-      if (h.reference or '') ~= '' then to_forget(host, 'reference:' .. h.reference) end
+      to_forget(host, 'memory', from)
+      if (h.reference or '') ~= '' then to_forget(host, 'reference:' .. h.reference, from) end
     end
   end
   if h.prompt_id and h.host then leave(h.host, h.prompt_id) end
