@@ -184,7 +184,9 @@ def _invalid(error: ValidationError, where: str) -> InvalidRequest:
         return InvalidRequest(f"The body is not valid JSON: {problems[0]['msg'].partition(': ')[2]}.", field="body")
     found = [{"field": _path(p["loc"], where), "problem": _sentence(p["type"], p["msg"])} for p in problems]
     first, more = found[0], len(found) - 1
-    message = f"'{first['field']}' {first['problem']}" + (f"; {more} more problems." if more else ".")
+    message = f"'{first['field']}' {first['problem']}" + (
+        f"; {more} more problem{'s' if more > 1 else ''}." if more else "."
+    )
     return InvalidRequest(message, field=first["field"], problems=found[:_SHOWN_PROBLEMS])
 
 

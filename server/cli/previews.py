@@ -11,7 +11,6 @@ from server.ids import check_slug
 
 previews = typer.Typer(help="Pictures of characters: renders, and what is kept.", no_args_is_help=True)
 
-_SHORT = 60
 _LONG_SECONDS = 3_600.0
 """For looking at every picture that is kept."""
 State = Literal["waiting", "running", "done", "failed", "cancelled", "dead"]
@@ -68,4 +67,4 @@ def collect(
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
     why = (job["error"] or {}).get("message") or job["waiting"] or ""
     cells = (job["id"], job["state"], job["line"], job["character_id"], job["item_id"], job["host"], job["attempts"])
-    return (*(str(cell) if cell is not None else "" for cell in cells), why[:_SHORT])
+    return (*(str(cell) if cell is not None else "" for cell in cells), why)
