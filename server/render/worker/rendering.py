@@ -37,6 +37,8 @@ STALLED_SECONDS = 600.0
 """A render that does not move for so long hangs: its host is told to drop it, and it is tried again."""
 FETCHES = 4
 FETCH_SECONDS = 0.3
+DROPS = 20
+DROP_SECONDS = 0.1
 
 Reference = Callable[[], Awaitable[bytes]]
 
@@ -124,9 +126,7 @@ class Renderer:
         except HostUnavailable:
             raise
         except RenderError:
-            if claim.keyed:  # its pack still says that the picture is there
-                await host.pack.drop(order.key)
-            await host.free()  # and ComfyUI would say so again, without making it
+            await _made_anew(host, order.key if claim.keyed else None)
             raise
         return await self._store(held, made, graph, _Origin(claim.host, rendered.prompt_id, ref, rendered.seconds))
 
@@ -195,6 +195,17 @@ class Renderer:
                 _log.warning("picture_damaged", host=str(host), attempt=attempt + 1, reason=str(error))
                 await asyncio.sleep(FETCH_SECONDS * attempt)
         raise RenderError(f"{host} sends the picture damaged: is its disk full?")
+
+
+async def _made_anew(host: ComfyHost, key: str | None) -> None:
+    """Has the next render of this graph make its picture: the pack still says under its key that it is there, from a
+    moment after the history does, and ComfyUI would name the file that it made before."""
+    if key is not None:
+        for _ in range(DROPS):
+            if await host.pack.drop(key):
+                break
+            await asyncio.sleep(DROP_SECONDS)
+    await host.free()
 
 
 def _loras(graph: Graph) -> Iterator[LoraVersion]:
