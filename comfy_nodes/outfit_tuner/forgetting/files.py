@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -29,18 +29,23 @@ def inside(folder: Path, *parts: str) -> Path | None:
     return path if whole.is_file() and folder.resolve() in whole.parents else None
 
 
-def of_keys(folder: Path, keys: Collection[str]) -> Iterator[Path]:
-    """What renders of these keys saved: `<key>_00001_.png`."""
-    for path in _files(folder):
-        if path.name.partition("_")[0] in keys:
-            yield path
+def of_keys(folder: Path, keys: Collection[str]) -> dict[str, list[Path]]:
+    """What renders of these keys saved, `<key>_00001_.png`, by key: the folder may be large, and is read once."""
+    return _named(folder, keys, lambda name: name.partition("_")[0])
 
 
-def of_references(folder: Path, references: Collection[str]) -> Iterator[Path]:
-    """Uploads by the sha256 of their content: `<sha256>.png`."""
-    for path in _files(folder):
-        if PurePath(path.name).stem in references:
-            yield path
+def of_references(folder: Path, references: Collection[str]) -> dict[str, list[Path]]:
+    """Uploads by the sha256 of their content, `<sha256>.png`."""
+    return _named(folder, references, lambda name: PurePath(name).stem)
+
+
+def _named(folder: Path, wanted: Collection[str], part: Callable[[str], str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    names = set(wanted)
+    for path in _files(folder) if names else ():
+        if part(path.name) in names:
+            found.setdefault(part(path.name), []).append(path)
+    return found
 
 
 def _files(folder: Path) -> list[Path]:

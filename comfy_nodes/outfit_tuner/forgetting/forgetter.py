@@ -88,9 +88,10 @@ class Forgetter:
     async def renders(self, renders: Sequence[Render]) -> list[Kept]:
         """Removes what is left of runs that ended; those that are still here."""
         kept: list[Kept] = []
+        saved = await asyncio.to_thread(of_keys, self._folders.saved, [render.key for render in renders])
         for render in renders:
             try:
-                await self._render(render)
+                await self._render(render, saved.get(render.key, []))
             except SubmissionError as error:
                 kept.append(Kept(render.prompt_id, error.code, str(error)))
             except OSError as error:
@@ -106,30 +107,27 @@ class Forgetter:
         self._drop_key_values()
         self._queue.free()
 
-    async def _render(self, render: Render) -> None:
+    async def _render(self, render: Render, saved: list[Path]) -> None:
         standing = self._queue.standing()
         if render.prompt_id in standing.running | standing.waiting:
             raise StillRunning("The graph still runs: interrupt it, or wait for its end.")
-        filed = await self._submissions.filed(render.key)
-        ours = filed is not None and filed.prompt_id == render.prompt_id
-        await asyncio.to_thread(self._remove, render, filed)
+        record = await self._submissions.settled(render.key, render.prompt_id)
+        await asyncio.to_thread(self._remove, render, record, saved)
         self._queue.forget(render.prompt_id)
-        if ours:
+        if record is not None and record.prompt_id == render.prompt_id:
             await self._submissions.delete(render.key)
 
-    def _remove(self, render: Render, filed: Record | None) -> None:
+    def _remove(self, render: Render, record: Record | None, saved: list[Path]) -> None:
         history = self._queue.history(render.prompt_id) or {}
-        ours = filed is None or filed.prompt_id == render.prompt_id
-        for kind, subfolder, filename in [
-            *shown(history.get("outputs")),
-            *shown(filed.outputs if filed and ours else None),
-        ]:
-            path = self._place(kind, subfolder, filename)
-            if path is not None:
-                path.unlink(missing_ok=True)
-        if ours:  # else the key's pictures are another run's, which is forgotten by its own id
-            for path in of_keys(self._folders.saved, {render.key}):
-                path.unlink(missing_ok=True)
+        made = [*shown(history.get("outputs"))]
+        if record is not None and record.prompt_id != render.prompt_id:
+            # the key's pictures are another run's, which is forgotten by its own id
+            saved, made = [], [one for one in made if not one[2].startswith(f"{render.key}_")]
+        elif record is not None:
+            made += shown(record.outputs)
+        places = [self._place(*one) for one in made]
+        for path in [*filter(None, places), *saved]:
+            path.unlink(missing_ok=True)
 
     def _place(self, kind: str, subfolder: str, filename: str) -> Path | None:
         """A picture that a run made; of those that are saved, only servers' own."""
@@ -139,9 +137,10 @@ class Forgetter:
         return inside(saved, filename) if kind == "output" and subfolder == saved.name else None
 
     def _unforgotten(self, references: Sequence[str]) -> Iterator[Kept]:
+        uploads = of_references(self._folders.uploads, references)
         for sha256 in references:
             try:
-                for path in of_references(self._folders.uploads, {sha256}):
+                for path in uploads.get(sha256, []):
                     path.unlink(missing_ok=True)
                 self._references.forget(sha256)
                 self._features.forget(part_of(sha256))

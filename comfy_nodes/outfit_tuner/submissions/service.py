@@ -104,14 +104,14 @@ class Submissions:
                 raise StillRunning("The graph still runs: interrupt it, or wait for its end.")
             await asyncio.to_thread(self._ledger.delete, written)
 
-    async def filed(self, key: str) -> Record | None:
-        """The result of a key once it is on the disk; None where nothing was submitted.
+    async def settled(self, key: str, prompt_id: str) -> Record | None:
+        """What a key has; None where nothing was submitted. It may be another run's than that of the prompt id.
 
         Raises:
-            StillRunning: it has not ended, or its end is not filed yet.
+            StillRunning: it is this run's, which has not ended, or its end is not filed yet.
         """
         record = await self._current(key, await asyncio.to_thread(self._ledger.read, key))
-        if record is not None and (not record.finished or key in self._open):
+        if record is not None and record.prompt_id == prompt_id and (not record.finished or key in self._open):
             raise StillRunning("The graph still runs: interrupt it, or wait for its end.")
         return record
 

@@ -123,10 +123,16 @@ async def test_what_runs_or_waits_stays_and_is_said(house: House) -> None:
 async def test_a_key_that_is_another_runs_by_now_keeps_its_pictures(house: House) -> None:
     """Each run is forgotten by its own id."""
     picture = house.file(f"output/vestige/{KEY}_00001_.png")
-    prompt_id = await house.rendered(outputs={"9": {"images": [image(picture.name)]}})
-    assert await house.forget(str(uuid.uuid4())) == []
+    outputs = {"9": {"images": [image(picture.name)]}}
+    first, second = await house.rendered(outputs=outputs), body(KEY)
+    assert (await house.client.delete(f"/vestige/results/{KEY}")).status_code == 204
+    await submit(house.client, second)
+    assert await house.forget(first, str(uuid.uuid4())) == []
     assert picture.exists()
-    assert (await result(house.client, KEY))["prompt_id"] == prompt_id
+    house.queue.finish(second["prompt_id"], outputs=outputs)
+    assert (await result(house.client, KEY))["prompt_id"] == second["prompt_id"]
+    assert await house.forget(second["prompt_id"]) == []
+    assert not picture.exists()
 
 
 ELSEWHERE = [
