@@ -85,7 +85,7 @@ class Options:
     def target(self, model: str | None = None) -> Target:
         """Who is asked, for what an error has to say."""
         return Target(
-            title="The bundled model" if self.bundled else f"The model server at {self.host}",
+            title="The bundled model" if self.bundled else f"The model server at {self.base_url.authority}",
             model=model or self.model or UNNAMED,
             key_name=self.key_name,
             model_name=self.model_name,

@@ -304,10 +304,11 @@ async def test_a_field_that_stays_unknown_is_an_error(fake: FakeOpenAI, endpoint
 
 
 async def test_a_server_that_is_not_there(fake: FakeOpenAI, endpoint: ChatEndpoint, ask: Ask) -> None:
+    address = URL(fake.base_url).authority
     await fake.stop()
     _, end = await run(endpoint, ask())
     assert isinstance(end, ModelUnavailable)
-    assert end.message == "The model server at 127.0.0.1 cannot be reached. Is it running?"
+    assert end.message == f"The model server at {address} cannot be reached. Is it running?"
 
 
 async def test_something_that_does_not_speak_http(make_endpoint: Make, ask: Ask) -> None:
