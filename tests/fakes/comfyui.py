@@ -27,8 +27,9 @@ PNG = bytes.fromhex(
 class FakeComfy:
     """`steps` progress messages per render, `pause` seconds between them. `started` counts runs by prompt id.
     `fail_with` is what its node says after the first `fail_after` renders, as an error of type `fail_type`. `token`
-    opens the routes of our pack (`comfyui_pack.py`); `pack` false is a host without it. `broken` answers everything
-    with 500. `saved`: its pictures, type, subfolder and filename → the run that made them."""
+    opens the routes of our pack (`comfyui_pack.py`); `pack` false is a host without it, `older` has one that cannot
+    forget. `broken` answers everything with 500. `saved`: its pictures, type, subfolder and filename → the run that
+    made them."""
 
     steps: int = 4
     pause: float = 0.0
@@ -37,6 +38,7 @@ class FakeComfy:
     fail_after: int = 0
     fail_type: str = "RuntimeError"
     pack: bool = True
+    older: bool = False
     broken: bool = False
     version: str = "0.8.0"
     freed: list[Mapping[str, Any]] = field(default_factory=list)

@@ -50,7 +50,7 @@ class FakePack:
         return answer
 
     async def listing(self, request: web.Request) -> web.Response:
-        routes = ["/vestige/forget", "/vestige/models", "/vestige/submit"]
+        routes = ["/vestige/models", "/vestige/submit", *([] if self.fake.older else ["/vestige/forget"])]
         return web.json_response({"pack": "vestige", "process": self.fake.mark, "routes": routes})
 
     async def presets(self, request: web.Request) -> web.Response:
@@ -90,6 +90,8 @@ class FakePack:
         return web.Response(status=204)
 
     async def forget(self, request: web.Request) -> web.Response:
+        if self.fake.older:
+            raise web.HTTPNotFound
         body, kept = await request.json(), list[dict[str, str]]()
         for one in body["renders"]:
             if one["prompt_id"] in (self.fake.running, *self.fake.waiting):

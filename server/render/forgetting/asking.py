@@ -70,9 +70,13 @@ async def _without_pack(host: ComfyHost, things: Things, answer: Answer, spared:
         if await host.holds(f"vestige/{sha256}.png"):
             why = f"{host} has no Vestige pack that may delete files: delete input/vestige/{sha256}.png there by hand."
             answer.keep(text, PERSON_SECONDS, why)
-    for text, picture in things.files.items():
+    for text, (key, picture) in things.files.items():
         if await host.shows(picture):
-            answer.keep(text, PERSON_SECONDS, _by_hand(host, picture))
+            why = _by_hand(host, picture)
+            answer.keep(text, PERSON_SECONDS, why)
+            for one, (_, made) in things.renders.items():
+                if made == key:  # with it, a pack that comes to be there finds the picture
+                    answer.keep(one, PERSON_SECONDS, why)
     if things.memory:
         await host.free()
 

@@ -65,7 +65,7 @@ class Things:
 
     renders: dict[str, tuple[str, str]] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
-    files: dict[str, PictureRef] = field(default_factory=dict)
+    files: dict[str, tuple[str, PictureRef]] = field(default_factory=dict)
     memory: bool = False
     unknown: list[str] = field(default_factory=list)
 
@@ -78,10 +78,10 @@ class Things:
                     things.renders[text] = (prompt_id, key)
                 case ["reference", sha256]:
                     things.references[text] = sha256
-                case ["file", _, place] if place.count("/") >= 2:
+                case ["file", key, place] if place.count("/") >= 2:
                     kind, _, rest = place.partition("/")
                     subfolder, _, filename = rest.rpartition("/")
-                    things.files[text] = PictureRef("", filename, subfolder, kind)
+                    things.files[text] = (key, PictureRef("", filename, subfolder, kind))
                 case ["memory"]:
                     things.memory = True
                 case _:

@@ -167,6 +167,22 @@ async def test_without_the_pack_it_is_said_what_stays(make_settings: MakeSetting
         await spotless(s)
 
 
+async def test_a_pack_that_is_older_is_named_with_what_it_leaves(make_settings: MakeSettings) -> None:
+    async with studio(make_settings, comfy={**WITH_PACK, "older": True}) as s:
+        (host,) = s.hosts
+        preview = await s.finished(await private(s))
+        _, told = await s.server.ask("GET", "/v1/admin/hosts")
+        assert told["hosts"][0]["problems"] == [
+            "Its pack is older than this server and deletes no pictures: update it, then restart ComfyUI."
+        ]
+        (why,) = (await erased(s)).values()
+        assert "delete output/vestige/" in why or "delete input/vestige/" in why
+        assert host.history == {} and preview["key"] in next(iter(host.saved))[2]
+        host.older = False  # it was updated, with the token that it had
+        await spotless(s)
+        assert traces(host) == []
+
+
 async def test_a_picture_that_its_host_has_lost_is_made_anew(make_settings: MakeSettings) -> None:
     """ComfyUI would go on to name a file that it made before: its memory is freed first."""
     async with studio(make_settings, comfy={**WITH_PACK, "pause": 0.05}) as s:

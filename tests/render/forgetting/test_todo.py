@@ -94,8 +94,8 @@ def test_things_by_their_kind() -> None:
     assert things.renders == {RENDER: ("p1", "ab" * 32)}
     assert things.references == {REFERENCE: "cd" * 32}
     assert list(things.files.values()) == [
-        PictureRef("", "c:d.png", "a/b", "output"),
-        PictureRef("", "x.png", "", "temp"),
+        ("k", PictureRef("", "c:d.png", "a/b", "output")),
+        ("k", PictureRef("", "x.png", "", "temp")),
     ]
     assert (things.memory, things.unknown) == (True, ["hat:1", "file:k", ""])
 
