@@ -125,6 +125,7 @@ class _Line(asyncio.Protocol):
         if writer is None:
             raise RedisConnectionError("the connection was closed")
         self._transport = writer.transport
+        self._before = self._transport.get_protocol()
         self._transport.set_protocol(self)
 
     def ask(self, command: bytes) -> "asyncio.Future[Any]":
@@ -172,6 +173,7 @@ class _Line(asyncio.Protocol):
             self._break(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._before.connection_lost(exc)  # whoever closes the connection through redis-py waits to hear of it there
         self._break(exc or RedisConnectionError("the store closed the connection"))
 
     def _answer(self, answer: Any) -> None:

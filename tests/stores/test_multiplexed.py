@@ -205,3 +205,10 @@ async def test_the_connection_goes_back_to_the_pool(client: MultiplexedRedis) ->
     for connection in held:
         await pool.release(connection)
     assert await client.ping()
+
+
+async def test_a_pool_that_is_closed_first_waits_for_nothing(client: MultiplexedRedis) -> None:
+    await client.ping()
+    async with asyncio.timeout(1):
+        await client.connection_pool.disconnect()
+    assert await client.ping()

