@@ -89,6 +89,10 @@ class Visitor:
         count = await self.mine.count()
         await self.say(text)
         await expect(self.mine).to_have_count(count + 1)
+        await self.may_speak()
+
+    async def may_speak(self) -> None:
+        """Waits until no reply is being written: until then what is typed stays where it is."""
         await expect(self.page.get_by_role("button", name="Send", exact=True)).to_be_visible()
 
     async def menu(self, button: Locator, item: str) -> None:

@@ -53,6 +53,8 @@ async def test_from_an_upload_to_a_picture_in_the_shop_and_in_the_conversation(
             await shop.is_shown("Red dress")
             await shop.button("Give", "Red dress").click()
             await nora.is_with(shop.character)
+            await expect(nora.replies.last).to_contain_text("wearing “Red dress”", timeout=RENDER_MS)
+            await nora.may_speak()
             await nora.say("/picture by a lake")
             picture = nora.replies.last.locator(".picture[data-state=ready] img")
             await expect(nora.replies.last).to_contain_text("wearing “Red dress”: by a lake")
