@@ -8,6 +8,7 @@ from PIL import Image, PngImagePlugin
 from playwright.async_api import FilePayload, expect
 
 from tests.browser.visitor import Visitor
+from tests.harness import until
 
 CARD = {
     "spec": "chara_card_v2",
@@ -144,8 +145,11 @@ async def test_a_copy_is_made_and_deleted(nora: Visitor) -> None:
     await nora.confirm("Delete")
     await expect(nora.page.locator(f"a[href='#/c/{copy}']")).to_have_count(0)
     await expect(nora.page.locator(f"a[href='#/c/{first}']")).to_have_count(1)
-    status, _ = await nora.api.ask("GET", f"/v1/characters/{copy}")
-    assert status == 404
+
+    async def gone() -> bool:
+        return (await nora.api.ask("GET", f"/v1/characters/{copy}"))[0] == 404
+
+    await until(gone)
 
 
 async def test_the_list_is_searched_by_name_and_tag(nora: Visitor) -> None:

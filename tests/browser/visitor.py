@@ -86,6 +86,7 @@ class Visitor:
 
     async def talk(self, text: str) -> None:
         """Says something and waits until the reply is whole."""
+        await self.may_speak()
         count = await self.mine.count()
         await self.say(text)
         await expect(self.mine).to_have_count(count + 1)

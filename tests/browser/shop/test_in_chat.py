@@ -71,6 +71,7 @@ async def test_wear_by_name(shop: Shop) -> None:
     await shop.visitor.say("/wear scarf")
     await expect(picture(shop)).to_be_visible()
     await expect(shop.visitor.replies.last).to_contain_text("wearing “Silver scarf”")
+    await shop.visitor.may_speak()
     await shop.visitor.say("/wear something unheard of")
     await expect(shop.page.get_by_role("alert")).to_contain_text("something unheard of")
 
