@@ -1,14 +1,11 @@
 """What every worker looks after once a second, for all: jobs that came loose, and lines that nobody was told of."""
 
-import asyncio
-
 import structlog
 
-from server.errors import StoreUnavailable
-from server.frames import frames, kinds
 from server.render.fleet.fleet import Fleet
 from server.render.jobs.jobs import Jobs
 from server.render.worker.worker import Worker
+from server.repeating import every
 
 __all__ = ["EVERY_SECONDS", "Upkeep"]
 
@@ -27,18 +24,11 @@ class Upkeep:
         self._jobs = jobs
         self._fleet = fleet
         self._worker = worker
-        self._every = every
+        self._seconds = every
 
     async def run(self) -> None:
         """Until cancelled; a store that does not answer is waited for."""
-        while True:
-            try:
-                await self.sweep()
-            except StoreUnavailable as error:
-                _log.warning("sweep_waits", reason=error.message)
-            except Exception as error:  # a bug here must not stop the lines
-                _log.error("sweep_failed", error=kinds(error), frames=frames(error))
-            await asyncio.sleep(self._every)
+        await every("sweep", self._seconds, self.sweep)
 
     async def sweep(self) -> None:
         """One round. Raises `StoreUnavailable`."""

@@ -12,6 +12,7 @@ import structlog
 
 from server.ending import end
 from server.errors import ModelError, StoreUnavailable
+from server.repeating import every
 from server.routing.ledger.ledger import Ledger
 from server.routing.ledger.webhook import TELL_EVERY_SECONDS, Webhook
 
@@ -119,21 +120,12 @@ async def running(upkeep: Upkeep, webhook: Webhook | None = None) -> AsyncIterat
     works = [(upkeep.beat_seconds, upkeep.beat), (ASK_EVERY_SECONDS, upkeep.ask)]
     if webhook is not None:
         works.append((TELL_EVERY_SECONDS, webhook.tell))
-    tasks = [asyncio.create_task(every(seconds, work), name=f"ledger-{work.__name__}") for seconds, work in works]
+    tasks = [
+        asyncio.create_task(every(f"ledger_{work.__name__}", seconds, work, at_once=False), name="ledger-upkeep")
+        for seconds, work in works
+    ]
     try:
         yield
     finally:
         await end(tasks)
         await upkeep.leave()
-
-
-async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Does `work` again and again; a store that does not answer is waited for, a bug is logged and does not end it."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await work()
-        except StoreUnavailable as error:
-            _log.warning("ledger_waits", step=work.__name__, reason=error.message)
-        except Exception as error:
-            _log.error("ledger_step_failed", step=work.__name__, error=type(error).__qualname__)

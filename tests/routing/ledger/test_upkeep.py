@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from server.errors import BudgetExceeded, ModelUnavailable, StoreUnavailable
+from server.errors import BudgetExceeded, ModelUnavailable
 from server.routing.ledger.ledger import Ledger
-from server.routing.ledger.upkeep import GIVE_UP_SECONDS, OLDEST_SECONDS, Upkeep, every, running
+from server.routing.ledger.upkeep import GIVE_UP_SECONDS, OLDEST_SECONDS, Upkeep, running
 from server.routing.spending import Outcome
 from server.routing.types import Usage
 from tests.routing.ledger.conftest import ANNA, ATTEMPT, Books, Records
@@ -187,19 +187,3 @@ async def test_everything_it_keeps_ends_some_day(books: Open) -> None:
     assert lasting == {f"vestige:{{money}}:{name}" for name in ("people", "names", "servers", "news")}
     for name in [name async for name in kept.pair.state.scan_iter("*")]:
         assert await kept.pair.state.ttl(name) <= 36 * 86_400
-
-
-async def test_housekeeping_outlives_a_bug_and_a_store_that_is_away() -> None:
-    failures: list[Exception] = [RuntimeError("a bug"), StoreUnavailable("away")]
-    went_on = asyncio.Event()
-
-    async def work() -> None:
-        if failures:
-            raise failures.pop()
-        went_on.set()
-
-    task = asyncio.create_task(every(0.0, work))
-    async with asyncio.timeout(5):
-        await went_on.wait()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
